@@ -1,0 +1,202 @@
+package conn
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// connection is one transport with its lanes. It ends as a whole: when its
+// transport does, or when any of its sessions ends that was not retired.
+type connection struct {
+	t     transport
+	since time.Time
+	who   chan identity // tells once who its server process is; closed without where nobody can tell
+	gone  chan struct{} // closed when the Client has taken it out of service
+
+	// Guarded by Client.mu.
+	opening int   // bulk lanes being opened
+	limit   int   // lanes that it may have
+	lost    []*op // what its lanes left unanswered
+
+	mu    sync.Mutex // guards all below; locked within Client.mu
+	all   []*lane
+	id    *identity      // of its server process, once known
+	cause error          // why it ended
+	dead  chan struct{}  // closed with cause
+	wg    sync.WaitGroup // the watchers of its lanes
+}
+
+func (c *Client) newConnection(t transport) *connection {
+	conn := &connection{t: t, since: time.Now(), limit: c.o.MaxLanes, dead: make(chan struct{}),
+		who: make(chan identity, 1), gone: make(chan struct{})}
+	conn.wg.Go(func() { conn.askWho(c.ctx) })
+	conn.wg.Go(func() {
+		err := t.wait()
+		if err == nil {
+			err = errServerClosed
+		}
+		conn.end(err)
+	})
+	return conn
+}
+
+// adopt adds a lane, unless the connection has ended. A lane that ends without
+// having been released ends the connection.
+func (conn *connection) adopt(l *lane) bool {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.cause != nil {
+		return false
+	}
+	conn.all = append(conn.all, l)
+	conn.wg.Go(func() {
+		<-l.s.ended()
+		conn.mu.Lock()
+		in := slices.Contains(conn.all, l)
+		conn.mu.Unlock()
+		if in {
+			conn.end(l.s.cause())
+		}
+	})
+	return true
+}
+
+// release lets a lane end by itself.
+func (conn *connection) release(l *lane) {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	conn.all = slices.DeleteFunc(conn.all, func(x *lane) bool { return x == l })
+}
+
+func (conn *connection) lanes() int {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	return len(conn.all)
+}
+
+// full reports whether no further lane fits. Client.mu is held.
+func (conn *connection) full() bool { return conn.lanes()+conn.opening >= conn.limit }
+
+// serves reports whether c still uses the connection. c.mu is held.
+func (conn *connection) serves(c *Client) bool {
+	return conn == c.primary || slices.Contains(c.extra, conn)
+}
+
+func (conn *connection) why() error {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	return conn.cause
+}
+
+// end ends the connection; the first cause counts. It does not wait.
+func (conn *connection) end(cause error) {
+	conn.mu.Lock()
+	first := conn.cause == nil
+	if first {
+		conn.cause = cause
+	}
+	conn.mu.Unlock()
+	if first {
+		close(conn.dead)
+		_ = conn.t.close()
+	}
+}
+
+// close ends the connection and waits until its lanes have answered all that
+// they had.
+func (conn *connection) close() {
+	conn.end(&Error{Op: "connection", Kind: Closed})
+	conn.settle()
+}
+
+// settle waits for the sessions of a connection that has ended.
+func (conn *connection) settle() {
+	conn.mu.Lock()
+	all := slices.Clone(conn.all)
+	conn.mu.Unlock()
+	for _, l := range all {
+		_ = l.s.close()
+	}
+	conn.wg.Wait()
+}
+
+// Bounds of silence. Together they find a dead link within 20 seconds; the
+// first one keeps proxies from taking an idle connection for dead.
+const (
+	silenceToAsk = 9 * time.Second
+	silenceToEnd = 10 * time.Second // after asking
+	wakeToEnd    = 5 * time.Second  // after asking, when this machine has slept
+)
+
+// watch looks after one connection until it ends: it asks for a sign of life
+// after a silence, and ends it when none comes. Any byte is one.
+func (c *Client) watch(conn *connection) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	wall, mono := time.Now().Round(0), time.Now()
+	for {
+		select {
+		case <-conn.dead:
+			c.ended(conn)
+			return
+		case <-tick.C:
+		}
+		c.endHung(conn)
+		slept := time.Now().Round(0).Sub(wall)-time.Since(mono) > silenceToAsk
+		wall, mono = time.Now().Round(0), time.Now()
+		switch {
+		case slept:
+			c.prove(conn, wakeToEnd)
+		case time.Since(conn.t.lastByte()) > silenceToAsk:
+			c.prove(conn, silenceToEnd)
+		}
+	}
+}
+
+// endHung ends the connection if one of its lanes has not answered anything
+// for as long as an operation may take: a server that hangs, or one that was
+// made to open a FIFO. What was sent on that lane fails, the rest is replayed.
+func (c *Client) endHung(conn *connection) {
+	if c.o.Timeout < 0 {
+		return
+	}
+	conn.mu.Lock()
+	lanes := slices.Clone(conn.all)
+	conn.mu.Unlock()
+	c.mu.Lock()
+	defer c.unlock()
+	for _, l := range lanes {
+		if l.ops > 0 && time.Since(l.progress) > c.o.Timeout {
+			l.hung = true
+			conn.end(errHung)
+		}
+	}
+}
+
+// prove asks for a sign of life and ends the connection when within the bound
+// not a byte comes.
+func (c *Client) prove(conn *connection, bound time.Duration) {
+	asked := time.Now()
+	ctx, cancel := context.WithTimeout(c.ctx, bound)
+	defer cancel()
+	err := conn.t.ping(ctx)
+	switch {
+	case err == nil:
+		c.measured(time.Since(asked))
+	case c.ctx.Err() != nil:
+	case ctx.Err() == nil:
+		conn.end(err)
+	case conn.t.lastByte().After(asked):
+	default:
+		conn.end(errSilent)
+	}
+}
+
+// measured takes a round trip time. c.mu is not held.
+func (c *Client) measured(rtt time.Duration) {
+	c.mu.Lock()
+	defer c.unlock()
+	c.state.rtt = rtt
+}

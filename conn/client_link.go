@@ -1,0 +1,351 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/sbxmount/sbxmount/conn/sandbox"
+)
+
+var (
+	errServerClosed = errors.New("the other end closed the connection")
+	errSilent       = errors.New("the link is silent")
+	errHung         = errors.New("the server does not answer")
+)
+
+// dialTimeout bounds one attempt to connect, login included: a person who
+// types a password has less time than sshd's LoginGraceTime of 120 s.
+const dialTimeout = 90 * time.Second
+
+// connect makes a connection with its first lane.
+func (c *Client) connect(ctx context.Context) (*connection, *lane, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	t, err := c.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := c.newConnection(t)
+	l, err := c.openLane(ctx, conn, nil)
+	if err != nil {
+		conn.close()
+		return nil, nil, err
+	}
+	return conn, l, nil
+}
+
+// serve puts a connection with its first lane into service and replays what
+// waits.
+func (c *Client) serve(conn *connection, l *lane) {
+	c.mu.Lock()
+	defer c.unlock()
+	c.primary, c.names = conn, l
+	c.bulk.refused = time.Time{}
+	c.state.generation++
+	c.state.set(StateUp, nil)
+	c.wg.Go(func() { c.watch(conn) })
+	c.wg.Go(func() { c.openAhead(conn) })
+	c.replay()
+}
+
+// openAhead opens the background lane. Where the server allows no second
+// channel, what is done ahead shares the lane of names.
+func (c *Client) openAhead(conn *connection) {
+	start := time.Now()
+	l, err := c.openLane(c.ctx, conn, &c.able)
+	c.mu.Lock()
+	defer c.unlock()
+	if err != nil {
+		if conn == c.primary && conn.why() == nil {
+			conn.limit = conn.lanes()
+		}
+		return
+	}
+	if conn == c.primary {
+		c.state.rtt = time.Since(start) // the channel's opening is one round trip
+		c.ahead = l
+	}
+}
+
+// ended takes a connection that has ended out of service.
+func (c *Client) ended(conn *connection) {
+	conn.settle()
+	c.mu.Lock()
+	defer c.unlock()
+	lost := conn.lost
+	conn.lost = nil
+	primary := conn == c.primary
+	c.extra = slices.DeleteFunc(c.extra, func(x *connection) bool { return x == conn })
+	c.bulk.lanes = slices.DeleteFunc(c.bulk.lanes, func(l *lane) bool { return l.conn == conn })
+	for f := range c.files {
+		f.loseLanes(conn)
+	}
+	in, out := conn.t.bytes()
+	c.state.in, c.state.out = c.state.in+in, c.state.out+out
+	unsafe := c.keepFence(conn, lost)
+	if primary {
+		c.primary, c.names, c.ahead = nil, nil, nil
+		c.state.lastError = conn.why()
+		if c.closed == nil && c.state.state != StateClosing {
+			c.state.set(StateDown, conn.why())
+		}
+		for _, extra := range c.extra {
+			extra.end(errServerClosed)
+		}
+	}
+	close(conn.gone)
+	if !unsafe || c.primary == nil {
+		c.retake(lost)
+		c.poke()
+		return
+	}
+	c.wg.Go(func() {
+		c.fenceOff(c.ctx, c.transportOf())
+		c.mu.Lock()
+		defer c.unlock()
+		c.retake(lost)
+	})
+}
+
+// transportOf returns the transport of names, nil while down.
+func (c *Client) transportOf() transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.primary == nil {
+		return nil
+	}
+	return c.primary.t
+}
+
+// loseLanes forgets the file's handles on a connection that ended. Client.mu
+// is held.
+func (f *file) loseLanes(conn *connection) {
+	for l := range f.onLanes {
+		if l.conn == conn {
+			delete(f.onLanes, l)
+		}
+	}
+	if f.home != nil && f.home.conn == conn {
+		f.home, f.handle, f.ready = nil, "", false
+	}
+}
+
+// poke tells keepLink that something waits for the link. c.mu may be held.
+func (c *Client) poke() {
+	select {
+	case c.wakeUp <- struct{}{}:
+	default:
+	}
+}
+
+// Back-off between attempts to connect. With jitter, so that many mounts that
+// lost one server do not come back together; sshd penalises who comes too often.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 15 * time.Second
+	shortLived   = 10 * time.Second // a connection that ended before that counts as a failed attempt
+	idleAsk      = 15 * time.Second // between questions to the provider while nothing needs the link
+	fatalPause   = 30 * time.Second // after an error that another attempt hardly mends
+)
+
+// keepTime is the goroutine that has what waits for too long end, also while
+// an attempt to connect hears nothing, and that closes what is idle.
+func (c *Client) keepTime() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+			c.trim()
+			c.expire()
+		}
+	}
+}
+
+// keepLink is the goroutine that connects again, one attempt at a time.
+func (c *Client) keepLink() {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.Multiplier = min(firstPause, c.o.MaxPause), c.o.MaxPause, 2
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var next time.Time
+	due := time.NewTimer(0) // for next
+	defer due.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.wakeUp:
+		case <-due.C:
+		case <-tick.C:
+		}
+		if !c.isDown() || time.Now().Before(next) || !c.mayDial() {
+			continue
+		}
+		began := time.Now()
+		err := c.reconnect()
+		switch {
+		case err == nil && c.livedLong():
+			b.Reset()
+			continue
+		case err != nil && fatal(err):
+			next = began.Add(fatalPause)
+		default:
+			next = time.Now().Add(b.NextBackOff())
+		}
+		due.Reset(time.Until(next))
+	}
+}
+
+// livedLong reports whether the connection before the present one was no
+// failure.
+func (c *Client) livedLong() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.lasted > shortLived
+}
+
+func (c *Client) isDown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.primary == nil && c.closed == nil
+}
+
+// fatal reports whether another attempt hardly helps.
+func fatal(err error) bool {
+	for _, r := range []Reason{AuthFailed, HostKeyChanged, HostKeyUnknown, Forbidden, NoSFTP, SandboxNotFound, TLS} {
+		if errors.Is(err, r) {
+			return true
+		}
+	}
+	return KindOf(err) == Gone || KindOf(err) == Protocol
+}
+
+// mayDial decides whether to connect: at once where an operation waits, else
+// only where that can wake no sandbox. A paused one is resumed for operations
+// on files' contents, if that is allowed.
+func (c *Client) mayDial() bool {
+	c.mu.Lock()
+	needed, content := c.needed()
+	soon := time.Since(c.state.asked) < idleAsk
+	if needed || !soon {
+		c.state.asked = time.Now()
+	}
+	c.mu.Unlock()
+	if !needed && soon {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
+	defer cancel()
+	state, err := c.o.stateOf(ctx)
+	if err != nil {
+		state = sandbox.Unknown
+	}
+	switch state {
+	case sandbox.Running:
+		return true
+	case sandbox.Gone:
+		c.setDown(StateGone, &Error{Op: "connect", Kind: Gone})
+		return false
+	case sandbox.Paused:
+		if content && c.o.Resume && c.o.Provider.Resume(ctx) == nil {
+			return true
+		}
+		c.setDown(StatePaused, dialFailed(NotConnected, SandboxPaused, nil))
+		return false
+	}
+	return needed
+}
+
+// stateOf asks the provider, where there is one.
+func (o *Options) stateOf(ctx context.Context) (sandbox.State, error) {
+	if o.Provider == nil {
+		return sandbox.Running, nil
+	}
+	return o.Provider.State(ctx)
+}
+
+// needed reports whether any operation waits, and whether one of them is about
+// a file's content. c.mu is held.
+func (c *Client) needed() (any, content bool) {
+	look := func(ops []*op) {
+		for _, o := range ops {
+			any = any || o.q.kind != reqClose
+			content = content || o.file != nil
+		}
+	}
+	look(c.waiting)
+	for f := range c.files {
+		look(f.queue)
+	}
+	return any, content
+}
+
+// setDown enters a state in which no connection is tried, and has what waits
+// end with why.
+func (c *Client) setDown(s State, why error) {
+	c.mu.Lock()
+	defer c.unlock()
+	c.state.set(s, why)
+	for _, o := range c.takeAll() {
+		c.refuse(o, why)
+	}
+}
+
+// reconnect makes one attempt.
+func (c *Client) reconnect() error {
+	c.mu.Lock()
+	c.state.set(StateConnecting, nil)
+	c.mu.Unlock()
+	conn, l, err := c.connect(c.ctx)
+	if err == nil {
+		if err = c.sameServer(c.ctx, l); err == nil {
+			err = c.settleLost(conn, l)
+		}
+		if err != nil {
+			conn.close()
+			c.ended(conn) // files were opened on it already
+		}
+	}
+	if err != nil {
+		c.o.Log.Warn("could not connect again", "error", err)
+		c.mu.Lock()
+		c.state.failed(err)
+		c.mu.Unlock()
+		if KindOf(err) == Gone {
+			c.setDown(StateGone, err)
+		} else if fatal(err) {
+			c.setDown(StateDown, err)
+		}
+		return err
+	}
+	c.serve(conn, l)
+	return nil
+}
+
+// expire ends what has waited for the link for too long.
+func (c *Client) expire() {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.primary != nil || c.o.Timeout < 0 || c.closed != nil {
+		return
+	}
+	old := time.Now().Add(-c.o.Timeout)
+	if c.state.since.After(old) && c.state.downSince.After(old) {
+		return
+	}
+	why := &Error{Op: "wait", Kind: TimedOut, Err: c.state.lastError}
+	for _, o := range c.takeAll() {
+		if o.since.Before(old) && c.state.downSince.Before(old) {
+			c.refuse(o, why)
+		} else {
+			c.admit(o)
+		}
+	}
+}

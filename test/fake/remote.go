@@ -1,0 +1,198 @@
+package fake
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sbxmount/sbxmount/conn"
+)
+
+// Request is one request as Before sees it.
+type Request struct {
+	Op    string // "lstat", "list", "open", "read", "write", "fsetattr" ...
+	Path  string // the name it was sent for; a File's is the one it was opened by
+	To    string // rename and link: the other name; symlink: the text
+	Off   int64
+	Len   int
+	Class conn.Class
+	Set   conn.SetAttr
+	Flags conn.OpenFlags
+}
+
+// Remote is one connection to a Server. It implements conn.Remote.
+type Remote struct {
+	// RTT is the round trip time. Set it before the first request.
+	RTT time.Duration
+	// Before, where set, sees each request when it arrives at the server; an
+	// error is its answer, and nothing is done. It runs on the server's
+	// goroutine: while it blocks, nothing is carried out.
+	Before func(Request) error
+	// MaxIO is the largest read or write that Info states (255 KiB).
+	MaxIO int
+
+	server *Server
+
+	mu     sync.Mutex // guards all below
+	queue  []request
+	wake   chan struct{}
+	closed bool
+	counts map[string]int
+	bytes  map[string]int64
+
+	done    sync.WaitGroup
+	answers chan answer
+}
+
+type request struct {
+	Request
+	at   time.Time
+	run  func() (finish func())
+	fail func(error)
+}
+
+type answer struct {
+	at     time.Time
+	finish func()
+}
+
+// Connect returns a connection to s. Close ends it.
+func (s *Server) Connect() *Remote {
+	r := &Remote{
+		server: s, MaxIO: 255 << 10, wake: make(chan struct{}, 1),
+		counts: map[string]int{}, bytes: map[string]int64{}, answers: make(chan answer, 1<<16),
+	}
+	r.done.Add(2)
+	go r.serve()
+	go r.deliver()
+	return r
+}
+
+// Close ends the connection: what was started is carried out and answered,
+// what is started later ends with NotConnected.
+func (r *Remote) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.poke()
+	r.done.Wait()
+}
+
+// Count returns how many requests of these operations arrived; of all without
+// any named.
+func (r *Remote) Count(ops ...string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	total := 0
+	if len(ops) == 0 {
+		for _, n := range r.counts {
+			total += n
+		}
+	}
+	for _, op := range ops {
+		total += r.counts[op]
+	}
+	return total
+}
+
+// Bytes returns how many bytes the "read" or "write" requests asked to move.
+func (r *Remote) Bytes(op string) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes[op]
+}
+
+// ResetCounts forgets what Count and Bytes saw.
+func (r *Remote) ResetCounts() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.counts)
+	clear(r.bytes)
+}
+
+func (r *Remote) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Remote) next() (request, bool) {
+	for {
+		r.mu.Lock()
+		if len(r.queue) > 0 {
+			q := r.queue[0]
+			r.queue = r.queue[1:]
+			r.counts[q.Op]++
+			r.bytes[q.Op] += int64(q.Len)
+			r.mu.Unlock()
+			return q, true
+		}
+		closed := r.closed
+		r.mu.Unlock()
+		if closed {
+			return request{}, false
+		}
+		<-r.wake
+	}
+}
+
+func (r *Remote) serve() {
+	defer r.done.Done()
+	defer close(r.answers)
+	for {
+		q, ok := r.next()
+		if !ok {
+			return
+		}
+		time.Sleep(time.Until(q.at.Add(r.RTT / 2)))
+		finish := func() (f func()) {
+			if r.Before != nil {
+				if err := r.Before(q.Request); err != nil {
+					return func() { q.fail(err) }
+				}
+			}
+			r.server.mu.Lock()
+			defer r.server.mu.Unlock()
+			return q.run()
+		}()
+		r.answers <- answer{at: q.at.Add(r.RTT), finish: finish}
+	}
+}
+
+func (r *Remote) deliver() {
+	defer r.done.Done()
+	for a := range r.answers {
+		time.Sleep(time.Until(a.at))
+		a.finish()
+	}
+}
+
+// start queues a request whose effect and answer come from run, which is
+// called with the server locked.
+func start[T any](r *Remote, q Request, run func() (T, error)) *conn.Call[T] {
+	c := conn.NewCall[T](nil)
+	fail := func(err error) {
+		var none T
+		if _, ok := err.(*conn.Error); !ok && err != io.EOF {
+			err = &conn.Error{Op: q.Op, Path: q.Path, Kind: conn.KindOf(err)}
+		}
+		c.Finish(none, err)
+	}
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		fail(conn.NotConnected)
+		return c
+	}
+	r.queue = append(r.queue, request{Request: q, at: time.Now(), fail: fail, run: func() func() {
+		v, err := run()
+		if err != nil && err != io.EOF {
+			return func() { fail(err) }
+		}
+		return func() { c.Finish(v, err) }
+	}})
+	r.mu.Unlock()
+	r.poke()
+	return c
+}
