@@ -1,0 +1,39 @@
+package vfs
+
+import "github.com/sbxmount/sbxmount/fs/vfs/content"
+
+// Stats is a Tree's state for people to look at.
+type Stats struct {
+	Inodes    int           // kept in memory
+	Handles   int           // open
+	Uses      uint64        // opens, reads and writes so far: what shows that somebody works here
+	Unusable  int64         // names that listings left out because no local name can be given
+	Ahead     int64         // directories listed and files fetched before they were asked for
+	AheadUsed int64         // those of them that somebody then asked for
+	Waiting   []Waiting     // files with bytes that the server does not have yet
+	Content   content.Stats // bytes cached, dirty, in flight
+}
+
+// Waiting is a file with bytes that the server does not have yet.
+type Waiting struct {
+	Path  string // on the server; "" where it has no name any more
+	Bytes int64
+}
+
+// Stats tells the Tree's state. No round trips.
+func (t *Tree) Stats() Stats {
+	s := Stats{Content: t.store.Stats(), Uses: t.uses.Load()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Inodes, s.Unusable = len(t.nodes), t.unusable
+	s.Ahead, s.AheadUsed = t.walk.ahead, t.walk.used
+	for f := range t.open {
+		s.Handles += f.handles
+	}
+	for _, w := range s.Content.Waiting {
+		if f, ok := w.File.(*file); ok {
+			s.Waiting = append(s.Waiting, Waiting{Path: t.path(f.n), Bytes: w.Dirty})
+		}
+	}
+	return s
+}
