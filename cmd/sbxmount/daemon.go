@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sbxmount/sbxmount/conn"
+	"github.com/sbxmount/sbxmount/conn/sandbox"
+	"github.com/sbxmount/sbxmount/fs"
+	"github.com/sbxmount/sbxmount/fs/vfs"
+)
+
+// daemon is a mount being served.
+type daemon struct {
+	cfg   *config
+	ask   prompt
+	note  func(string) // shown to the person who mounts
+	log   *slog.Logger
+	past  *history
+	state mountState
+
+	// Set by start, in this order; undo takes them back in the other.
+	claim   *claim
+	target  sandbox.Target
+	client  *conn.Client
+	tree    *vfs.Tree
+	mounted *fs.Mounted
+	control *controlServer
+	undo    []func()
+
+	ending    sync.Mutex              // one unmount at a time
+	lostTold  atomic.Int64            // bytes that failed and that sync has told of
+	unheard   atomic.Pointer[failure] // of an unmount by a signal, for the exit code
+	aborted   chan struct{}           // closed by abort
+	abortOnce sync.Once
+	drained   chan struct{} // closed when all is delivered that ever will be
+	closed    bool          // the tree is; finish did
+	lost      *failure      // why not all was; read-only once drained is closed
+}
+
+func newDaemon(c *config, ask prompt, note func(string)) *daemon {
+	d := &daemon{cfg: c, ask: askOnce(ask), note: note,
+		aborted: make(chan struct{}), drained: make(chan struct{})}
+	var file string
+	d.log, d.past, file = openLog(c.Log, c.Mountpoint, c.Foreground)
+	d.state = mountState{
+		Mountpoint: c.Mountpoint, PID: os.Getpid(), Started: time.Now(), Version: buildVersion(), Log: file,
+	}
+	if file != "" {
+		d.undo = append(d.undo, func() { dropCrashFile(file) })
+	}
+	return d
+}
+
+// start makes the mount serve. When it fails, nothing of it is left.
+func (d *daemon) start(ctx context.Context) (err error) {
+	limitMemory(d.cfg)
+	defer func() {
+		if err != nil {
+			d.takeBack()
+			d.log.Error("mount failed", "err", err)
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		d.claimPoint, d.connect, d.openTree, d.mount, d.serveControl,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	d.log.Info("mounted", "mountpoint", d.state.Mountpoint, "version", d.state.Version, "pid", d.state.PID)
+	return nil
+}
+
+func (d *daemon) takeBack() {
+	for len(d.undo) > 0 {
+		last := len(d.undo) - 1
+		d.undo[last]()
+		d.undo = d.undo[:last]
+	}
+}
+
+// memorySlack is what the daemon needs beside its buffers: inodes, packets,
+// the runtime. Cached bytes are freed by the garbage collector, which would
+// otherwise let the heap grow to twice what is in use.
+const memorySlack = 64 << 20
+
+func limitMemory(c *config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(c.CacheSize) + memorySlack) // of which the write buffer is a part
+	}
+}
+
+// claimPoint gets the mount point ready, after all else that can be found
+// wrong without a network.
+func (d *daemon) claimPoint(context.Context) error {
+	target, _, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log)
+	if err != nil {
+		return err
+	}
+	d.target = target
+	if err := fs.Usable(); err != nil {
+		return err
+	}
+	point, err := resolvePoint(d.cfg.Mountpoint)
+	if err != nil {
+		return err
+	}
+	if _, err := livingMounts(d.note); err != nil { // cleans up after dead ones
+		return err
+	}
+	if d.claim, err = claimMountpoint(point); err != nil {
+		if errors.Is(err, errClaimed) {
+			return failed(exitMountpoint, "`sbxmount umount "+point+"` frees it; `sbxmount list` shows what is there.", "%s is already mounted by sbxmount", point)
+		}
+		return err
+	}
+	d.undo = append(d.undo, d.claim.release)
+	unmake, err := preparePoint(point, d.cfg.NonEmpty)
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, unmake)
+	d.state.Mountpoint, d.state.Sandbox = point, d.target.Display
+	return nil
+}
+
+// connect dials, and resumes a sandbox that is found to be paused.
+func (d *daemon) connect(ctx context.Context) error {
+	_, o, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log)
+	if err != nil {
+		return err
+	}
+	o.Provider = d.target.Provider
+	d.client, err = conn.Dial(ctx, o)
+	if errors.Is(err, conn.SandboxPaused) && o.Resume {
+		d.note("the sandbox is paused; resuming it")
+		if err := d.target.Provider.Resume(ctx); err != nil {
+			return err
+		}
+		d.client, err = conn.Dial(ctx, o)
+	}
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, func() { closeWithin(d.client.Close) })
+	return nil
+}
+
+// closeTime bounds a goodbye that nothing depends on.
+const closeTime = 2 * time.Second
+
+func closeWithin(f func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	_ = f(ctx)
+}
+
+func (d *daemon) openTree(ctx context.Context) error {
+	root := d.target.Dir
+	if !path.IsAbs(root) {
+		root = path.Join(d.client.Info().Home, root)
+	}
+	writes := vfs.WriteClose
+	if d.cfg.Writes == "through" {
+		writes = vfs.WriteThrough
+	}
+	links := vfs.LinksContain
+	if d.cfg.Symlinks == "raw" {
+		links = vfs.LinksRaw
+		d.note("with --symlinks raw the sandbox decides which of this machine's files its links lead to")
+	}
+	var err error
+	d.tree, err = vfs.New(ctx, vfs.Options{
+		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
+		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
+		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.state.Dir = root
+	d.undo = append(d.undo, func() {
+		if !d.closed {
+			closeWithin(d.tree.Close)
+		}
+	})
+	return nil
+}
+
+// inoKey is the sandbox's name without the directory: inode numbers are the
+// same whatever part of it is mounted.
+func (d *daemon) inoKey() string {
+	if d.target.ID != "" {
+		return d.target.ID
+	}
+	return strings.TrimSuffix(d.target.Display, ":"+d.target.Dir)
+}
+
+func (d *daemon) mount(ctx context.Context) error {
+	info := d.client.Info()
+	var err error
+	d.mounted, err = fs.Mount(ctx, fs.Options{
+		Mountpoint: d.state.Mountpoint, Tree: d.tree,
+		AllowOther: d.cfg.AllowOther, DefaultPermissions: d.cfg.DefaultPermissions,
+		ReadOnly: d.cfg.ReadOnly, NoExec: d.cfg.NoExec,
+		IDMap: fs.IDMap{
+			MapUser:  d.cfg.IDMap != "none",
+			LoginUID: info.UID, LoginGID: info.GID, LoginKnown: info.OwnerKnown,
+			LocalUID: uint32(os.Getuid()), LocalGID: uint32(os.Getgid()),
+			ForceUID: d.cfg.UID, ForceGID: d.cfg.GID, Umask: d.cfg.Umask,
+		},
+		Log: d.log, Trace: d.cfg.Log.Verbose > 1,
+	})
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, d.mounted.Abort)
+	return nil
+}
+
+func (d *daemon) serveControl(context.Context) error {
+	c, err := listenControl(d.claim.dir, controls{status: d.status, sync: d.sync, unmount: d.unmount}, d.log)
+	if err != nil {
+		return failed(exitFailed, "", "control socket: %v", err)
+	}
+	d.control = c
+	d.undo = append(d.undo, c.close)
+	if err := d.claim.write(d.state); err != nil {
+		return failed(exitFailed, "", "state directory: %v", err)
+	}
+	return nil
+}

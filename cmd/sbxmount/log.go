@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+// logConfig is where and how a mount logs.
+type logConfig struct {
+	Verbose int // 1 debug, 2 every request, too
+	File    string
+	Format  string // "text" or "json"
+}
+
+// Bounds of the log on disk: some days of a mount with trouble.
+const (
+	logMegabytes = 10
+	logFiles     = 3 // beside the one that is written
+	logDays      = 30
+)
+
+// openLog makes the mount's logger and keeps what it says of errors. The log
+// never holds a secret, and the sandbox's id at debug level alone. A log that
+// can't be written to is no reason to fail.
+func openLog(c logConfig, point string, foreground bool) (*slog.Logger, *history, string) {
+	var w io.Writer = os.Stderr
+	if c.File == "" && !foreground {
+		if home, err := stateHome(); err == nil && privateDir(filepath.Join(home, "log")) == nil {
+			c.File = filepath.Join(home, "log", dirName(point)+".log")
+		}
+	}
+	if c.File != "" {
+		// lumberjack keeps a file's mode and makes new ones 0600.
+		w = &lumberjack.Logger{Filename: c.File, MaxSize: logMegabytes, MaxBackups: logFiles, MaxAge: logDays}
+		keepCrashes(crashFile(c.File))
+	}
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if c.Verbose > 0 {
+		o.Level = slog.LevelDebug
+	}
+	var h slog.Handler = slog.NewTextHandler(w, o)
+	if c.Format == "json" {
+		h = slog.NewJSONHandler(w, o)
+	}
+	past := new(history)
+	return slog.New(remember{h, past}), past, c.File
+}
+
+// crashFile is where the runtime writes a panic to, since a daemon has no
+// terminal.
+func crashFile(log string) string { return log + ".crash" }
+
+func keepCrashes(path string) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close() // the runtime keeps a descriptor of its own
+	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
+}
+
+// dropCrashFile removes it where nothing was written.
+func dropCrashFile(log string) {
+	if info, err := os.Stat(crashFile(log)); err == nil && info.Size() == 0 {
+		os.Remove(crashFile(log))
+	}
+}
+
+// event is a warning or an error, as status shows it.
+type event struct {
+	Time    time.Time `json:"time"`
+	Message string    `json:"message"`
+	Error   string    `json:"error,omitempty"`
+	Path    string    `json:"path,omitempty"`
+}
+
+// maxEvents is what fits on a screen.
+const maxEvents = 10
+
+// history keeps the last warnings and errors.
+type history struct {
+	mu     sync.Mutex // guards events; a leaf
+	events []event
+}
+
+func (h *history) add(e event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+	if len(h.events) > maxEvents {
+		h.events = append([]event(nil), h.events[1:]...)
+	}
+}
+
+func (h *history) last() []event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]event{}, h.events...)
+}
+
+// remember is a slog.Handler that gives warnings and errors to a history, too.
+type remember struct {
+	slog.Handler
+	past *history
+}
+
+func (r remember) Handle(ctx context.Context, rec slog.Record) error {
+	if rec.Level >= slog.LevelWarn {
+		e := event{Time: rec.Time, Message: rec.Message}
+		rec.Attrs(func(a slog.Attr) bool {
+			switch a.Key {
+			case "err", "error":
+				e.Error = a.Value.String()
+			case "path":
+				e.Path = a.Value.String()
+			}
+			return true
+		})
+		r.past.add(e)
+	}
+	return r.Handler.Handle(ctx, rec)
+}
+
+func (r remember) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return remember{r.Handler.WithAttrs(attrs), r.past}
+}
+
+func (r remember) WithGroup(name string) slog.Handler {
+	return remember{r.Handler.WithGroup(name), r.past}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ownHome gives a test state directories of its own.
+func ownHome(t *testing.T) (runtime, state string) {
+	t.Helper()
+	dir := t.TempDir()
+	runtime, state = filepath.Join(dir, "run"), filepath.Join(dir, "state")
+	for _, d := range []string{runtime, state} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	t.Setenv("XDG_STATE_HOME", state)
+	return runtime, state
+}
+
+func mustClaim(t *testing.T, point string) *claim {
+	t.Helper()
+	c, err := claimMountpoint(point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestClaimIsExclusive(t *testing.T) {
+	ownHome(t)
+	c := mustClaim(t, "/mnt/a")
+	if _, err := claimMountpoint("/mnt/a"); !errors.Is(err, errClaimed) {
+		t.Errorf("a second claim: %v", err)
+	}
+	other := mustClaim(t, "/mnt/b")
+	other.release()
+	c.release()
+	again := mustClaim(t, "/mnt/a")
+	again.release()
+	if left, _ := os.ReadDir(filepath.Dir(c.dir)); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestClaimSeesOtherRoots: a mount made without XDG_RUNTIME_DIR is known to a
+// process with it.
+func TestClaimSeesOtherRoots(t *testing.T) {
+	runtime, _ := ownHome(t)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	c := mustClaim(t, "/mnt/a")
+	defer c.release()
+	if err := c.write(mountState{Mountpoint: "/mnt/a", PID: os.Getpid()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	if _, err := claimMountpoint("/mnt/a"); !errors.Is(err, errClaimed) {
+		t.Errorf("claimed twice: %v", err)
+	}
+	living, err := livingMounts(func(s string) { t.Error(s) })
+	if err != nil || len(living) != 1 || living[0].state.Mountpoint != "/mnt/a" {
+		t.Errorf("%v, %v", living, err)
+	}
+}
+
+func TestClaimsRace(t *testing.T) {
+	ownHome(t)
+	for range 50 {
+		won := make(chan *claim, 8)
+		for range cap(won) {
+			go func() {
+				c, err := claimMountpoint("/mnt/a")
+				if err != nil && !errors.Is(err, errClaimed) {
+					t.Error(err)
+				}
+				won <- c
+			}()
+		}
+		var winners []*claim
+		for range cap(won) {
+			if c := <-won; c != nil {
+				winners = append(winners, c)
+			}
+		}
+		if len(winners) != 1 {
+			t.Fatalf("%d processes have the claim", len(winners))
+		}
+		winners[0].release()
+	}
+}
+
+func TestStateIsPrivate(t *testing.T) {
+	ownHome(t)
+	c := mustClaim(t, "/mnt/a")
+	defer c.release()
+	if err := c.write(mountState{Sandbox: "abc"}); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.Walk(filepath.Dir(filepath.Dir(c.dir)), func(p string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v", p, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStateDirectoryOfOthers: a link, or a file, where the state should be.
+func TestStateDirectoryOfOthers(t *testing.T) {
+	runtime, _ := ownHome(t)
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(runtime, "sbxmount")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := claimMountpoint("/mnt/a"); err == nil {
+		c.release()
+		t.Error("a link was followed")
+	}
+	if left, _ := os.ReadDir(elsewhere); len(left) != 0 {
+		t.Errorf("written through the link: %v", left)
+	}
+}
+
+func TestDeadMountIsCleanedUp(t *testing.T) {
+	ownHome(t)
+	c := mustClaim(t, "/mnt/a")
+	if err := c.write(mountState{Mountpoint: "/mnt/a", PID: 12345}); err != nil {
+		t.Fatal(err)
+	}
+	c.lock.Close() // as the kernel does for a process that was killed
+	var notes []string
+	living, err := livingMounts(func(s string) { notes = append(notes, s) })
+	if err != nil || len(living) != 0 {
+		t.Errorf("%v, %v", living, err)
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "/mnt/a") || !strings.Contains(notes[0], "12345") {
+		t.Errorf("told %q", notes)
+	}
+	if _, err := os.Stat(c.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the state is still there: %v", err)
+	}
+}
+
+func TestStateWithGarbage(t *testing.T) {
+	ownHome(t)
+	c := mustClaim(t, "/mnt/a")
+	defer c.release()
+	if err := os.WriteFile(filepath.Join(c.dir, stateName), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := allMounts(); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+func TestPreparePoint(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for point, text := range map[string]string{
+		dir: "not empty", filepath.Join(dir, "file"): "not a directory", filepath.Join(dir, "file", "x"): "not a directory",
+	} {
+		_, err := preparePoint(point, false)
+		if f := asFailure(err); f == nil || f.Code != exitMountpoint || !strings.Contains(f.Message, text) || f.Advice == "" {
+			t.Errorf("%s: %v", point, err)
+		}
+	}
+	if _, err := preparePoint(dir, true); err != nil {
+		t.Errorf("nonempty: %v", err)
+	}
+	deep := filepath.Join(dir, "a", "b", "c")
+	undo, err := preparePoint(deep, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo()
+	if _, err := os.Stat(filepath.Join(dir, "a")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was made is still there: %v", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("what was not made is gone: %v", err)
+	}
+}
+
+func TestResolvePoint(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for in, want := range map[string]string{
+		"link": "real", "./link/": "real", "link/sub": "real/sub", "missing": "missing", "missing/sub": "missing/sub",
+	} {
+		if got, err := resolvePoint(in); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: %s, %v", in, got, err)
+		}
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	h := new(history)
+	for range 3 * maxEvents {
+		h.add(event{Time: time.Now()})
+	}
+	if n := len(h.last()); n != maxEvents {
+		t.Errorf("%d events", n)
+	}
+}
