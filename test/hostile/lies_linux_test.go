@@ -1,0 +1,92 @@
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sbxmount/sbxmount/test/faults"
+)
+
+// plausible are the lies that a client can't tell from a file that was changed:
+// what the files then hold is up to the sandbox.
+var plausible = []faults.Lie{
+	faults.SizeHuge, faults.AttrsNone, faults.TypeSwapped, faults.EOFInstead,
+}
+
+func TestEachLie(t *testing.T) {
+	t.Parallel()
+	watchMemory(t)
+	sideBySide(faults.Lies(), func(lie faults.Lie) {
+		t.Run(string(lie), func(t *testing.T) {
+			w := newWorld(t)
+			w.work(0, true)
+			w.server.SetSFTP(faults.SFTP{Lies: []faults.Lying{{Lie: lie}}})
+			w.work(1, !slices.Contains(plausible, lie))
+			w.server.SetSFTP(faults.SFTP{})
+			w.recovers()
+			t.Logf("the longest operation took %v", time.Duration(w.worst.Load()).Round(time.Millisecond))
+		})
+	})
+}
+
+// sideBySide runs a test for each, several at a time though there are few
+// processors: most of the time they wait.
+func sideBySide[T any](all []T, test func(T)) {
+	queue := make(chan T)
+	var workers sync.WaitGroup
+	for range 30 {
+		workers.Go(func() {
+			for each := range queue {
+				test(each)
+			}
+		})
+	}
+	for _, each := range all {
+		queue <- each
+	}
+	close(queue)
+	workers.Wait()
+}
+
+// recovers waits until the truth shows again.
+func (w *world) recovers() {
+	w.Helper()
+	for deadline := time.Now().Add(2 * bound); ; {
+		var got []byte
+		err := w.ends("read after the lies", func(ctx context.Context) (err error) {
+			got, err = w.read(ctx, "large")
+			return err
+		})
+		if err == nil && bytes.Equal(got, content) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.Errorf("the truth does not show again: %d bytes, %v", len(got), err)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestRandomLies mixes the lies, by seed.
+func TestRandomLies(t *testing.T) {
+	t.Parallel()
+	watchMemory(t)
+	sideBySide([]uint64{0, 1, 2, 3, 4, 5}, func(seed uint64) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t)
+			w.server.SetSFTP(faults.SFTP{Hostile: &faults.Hostile{Seed: seed, Rate: 0.05 * float64(seed+1)}})
+			end := time.Now().Add(3 * time.Second)
+			for round := 1; time.Now().Before(end); round++ {
+				w.work(round, false)
+			}
+			w.server.SetSFTP(faults.SFTP{})
+			w.recovers()
+		})
+	})
+}

@@ -1,0 +1,162 @@
+//go:build linux
+
+package survive_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sbxmount/sbxmount/test/behave"
+	"github.com/sbxmount/sbxmount/test/process"
+)
+
+// daemon is the program serving a mount of a site.
+type daemon struct {
+	*site
+	process     *process.Process
+	home, point string
+	env         []string
+}
+
+func startDaemon(t testing.TB, o setup, flags ...string) *daemon {
+	t.Helper()
+	d := &daemon{site: newSite(t, o), home: t.TempDir()}
+	d.point = filepath.Join(d.home, "mnt")
+	d.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "TMPDIR=" + d.home}
+	for _, v := range []string{"RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME", "CACHE_HOME"} {
+		dir := filepath.Join(d.home, strings.ToLower(v))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d.env = append(d.env, "XDG_"+v+"="+dir)
+	}
+	url := "ws://" + d.link.Addr() + ":" + d.root
+	if d.ssh != nil {
+		flags = append(flags, "-u", d.ssh.User, "-i", d.ssh.Identity, "--known-hosts", d.ssh.KnownHosts)
+	} else {
+		flags = append(flags, "--traffic-token", d.box.Token())
+	}
+	cmd := d.command(append(flags, "--no-agent", "-f", url, d.point)...)
+	var err error
+	if d.process, err = process.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = d.command("umount", "--force", d.point).Run()
+		d.process.Kill()
+	})
+	until(t, "it is mounted", func() bool {
+		select {
+		case <-d.process.Ended():
+			t.Fatalf("it ended: %s", d.process.Output())
+		default:
+		}
+		return d.mounted()
+	})
+	return d
+}
+
+func (d *daemon) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(program.path(d), args...)
+	cmd.Env, cmd.Dir = d.env, d.home
+	return cmd
+}
+
+// umount unmounts. Appends of which nobody could know are reported once more,
+// and no longer by the second attempt.
+func (d *daemon) umount() {
+	d.Helper()
+	cmd := d.command("umount", d.point)
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState.ExitCode() == exitUndelivered {
+		out, err = d.command("umount", d.point).CombinedOutput()
+	}
+	if err != nil || d.mounted() {
+		d.Errorf("umount: %v\n%s", err, out)
+	}
+}
+
+// exitUndelivered is what umount ends with when bytes were lost.
+const exitUndelivered = 10
+
+func (d *daemon) mounted() bool {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	return err == nil && strings.Contains(string(table), " "+d.point+" ")
+}
+
+// Cuts beneath real system calls.
+func TestCutsBeneathAMount(t *testing.T) {
+	for _, mode := range []string{"close", "through"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			d := startDaemon(t, setup{}, "--writes", mode)
+			d.play(behave.Kernel{Root: d.point}, loads, func() {
+				r := d.random(999)
+				for range choose(8, 150) {
+					time.Sleep(time.Duration(100+r.IntN(300)) * time.Millisecond)
+					d.cut(r)
+				}
+			})
+			d.umount()
+		})
+	}
+}
+
+// A daemon that is stopped for a while, as on a laptop that sleeps, goes on.
+func TestStopAndContinue(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, setup{})
+	d.play(behave.Kernel{Root: d.point}, loads, func() {
+		time.Sleep(300 * time.Millisecond)
+		d.signal(syscall.SIGSTOP)
+		time.Sleep(choose(2*time.Second, time.Minute))
+		d.signal(syscall.SIGCONT)
+		time.Sleep(time.Second)
+	})
+	d.umount()
+}
+
+func (d *daemon) signal(s syscall.Signal) {
+	d.Helper()
+	if err := syscall.Kill(d.process.PID(), s); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// A daemon that is killed loses nothing that fsync or close acknowledged, and
+// the next command frees the mount point.
+func TestKilledDaemon(t *testing.T) {
+	for i := range choose(2, 30) {
+		t.Run(itoa(i), func(t *testing.T) {
+			t.Parallel()
+			d := startDaemon(t, setup{})
+			k := &keeper{player: d.newPlayer(behave.Kernel{Root: d.point}, "killed", uint64(i)), acked: map[string][]byte{}}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for k.save() {
+				}
+			}()
+			time.Sleep(time.Duration(50+d.random(uint64(i)).IntN(900)) * time.Millisecond)
+			d.signal(syscall.SIGKILL)
+			select {
+			case <-over:
+			case <-time.After(20 * time.Second):
+				t.Fatal("a program still waits")
+			}
+			k.kept(syscall.ENOTCONN, syscall.ECONNABORTED, syscall.EIO, syscall.EINTR)
+			out, err := d.command("list").CombinedOutput()
+			if err != nil || d.mounted() {
+				t.Errorf("not cleaned up: %v\n%s", err, out)
+			}
+			if !strings.Contains(string(out), itoa(d.process.PID())) {
+				t.Errorf("what happened is not said: %s", out)
+			}
+		})
+	}
+}
