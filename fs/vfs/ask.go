@@ -137,6 +137,7 @@ func (t *Tree) revalidate(ctx context.Context, n *inode, start instant) error {
 		} else {
 			d, text := n.names.in, n.names.text
 			q = t.ask(d, text, start)
+			t.askAhead(n.names, start)
 			beside = t.besideLookup(d, start)
 		}
 		if err := t.wait(ctx, q.done, beside); err != nil {

@@ -53,6 +53,8 @@
 //	Lookup           0 fresh, or missing from a fresh listing; else 1, and 1
 //	                 more for a link whose text is not known
 //	GetAttr          0 fresh; else 1, likewise
+//	                 in a huge directory, in the order of its listing: 1 for up
+//	                 to 1,024 names
 //	OpenDir          0 fresh; else 2, more for thousands of names
 //	ReadDir          0
 //	ReadDirPlus      0, or 1 for the texts of up to 1,024 links

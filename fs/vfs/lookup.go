@@ -64,6 +64,7 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 			return nil, d.dir.listed, nil
 		}
 		q := t.ask(d, text, start)
+		t.askAhead(nm, start)
 		if err := t.wait(ctx, q.done, t.besideLookup(d, start)); err != nil {
 			return nil, never, err
 		}

@@ -132,6 +132,8 @@ type dirWalk struct {
 	steps   int     // of them those that an order made expected
 	at      int     // where the last of them is in order
 	fileAt  int     // likewise of files opened
+	statAt  int     // likewise of names that had to be asked for one by one
+	run     int     // names asked for ahead behind that
 	last    *name   // the last of them; nil in a new turn
 
 	arrived instant // when a program came here, for the trail
