@@ -24,6 +24,7 @@ var (
 	near = Condition{}
 	mid  = Condition{RTT: 20 * time.Millisecond}
 	far  = Condition{RTT: 100 * time.Millisecond}
+	edge = Condition{RTT: 150 * time.Millisecond} // the end of the curves: no target
 	slow = Condition{RTT: 40 * time.Millisecond, Rate: 200e6}
 )
 

@@ -13,7 +13,7 @@ func bulk(s Scale) []Work {
 	return []Work{{
 		Name:    "read " + mib(s.Big),
 		Packets: "one open, then READs in a row: a window of them has to be in flight",
-		On:      []Condition{near, mid, far, slow},
+		On:      []Condition{near, mid, far, edge, slow},
 		Prepare: big,
 		Do:      own("read big", s.Big),
 		SSH:     `$SSH sandbox "cat '$DIR/big'" >/dev/null`,
@@ -28,7 +28,7 @@ func bulk(s Scale) []Work {
 	}, {
 		Name:    "write " + mib(s.Big) + " + fsync",
 		Packets: "one create, WRITEs in a row, one fsync that waits for all",
-		On:      []Condition{near, mid, far, slow},
+		On:      []Condition{near, mid, far, edge, slow},
 		Prepare: func(site *Site) error { return writeBig(filepath.Join(site.Fixtures, "big"), s.Big) },
 		Reset:   func(site *Site) error { return remove(site.Dir, "new") },
 		Writes:  true,
