@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/sbxmount/sbxmount/fs"
+	"golang.org/x/sys/unix"
 )
 
 // sweep returns the mounts whose daemon lives, and cleans up after the others:
@@ -14,7 +18,7 @@ import (
 func sweep(told func(string)) (living, dead []*mountRef, err error) {
 	all, err := allMounts()
 	for _, m := range all {
-		if m.alive() {
+		if m.alive() && !m.dying() {
 			living = append(living, m)
 			continue
 		}
@@ -32,6 +36,28 @@ func livingMounts(told func(string)) ([]*mountRef, error) {
 	return living, err
 }
 
+// dying reports whether the lock is that of a dead process, once the kernel has
+// let go of it.
+func (m *mountRef) dying() bool {
+	return processEnded(m.state.PID) && m.endedSoon(context.Background())
+}
+
+// processEnded reports whether a process is gone, or dead and not waited for.
+func processEnded(pid int) bool {
+	if pid <= 0 {
+		return false // the state was written by hand
+	}
+	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // Linux alone has it
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+}
+
 // bury cleans up after a daemon that ended without doing so, and says what it
 // found; "" where somebody else was faster.
 func (m *mountRef) bury() string {
@@ -40,6 +66,9 @@ func (m *mountRef) bury() string {
 		return ""
 	}
 	defer c.release()
+	if m.read() != nil {
+		return "" // it ended in order, just now
+	}
 	s := m.state
 	note := fmt.Sprintf("the daemon of %s (pid %d) had ended without unmounting", s.Mountpoint, s.PID)
 	if s.Log != "" {

@@ -115,9 +115,11 @@ func (c controls) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.status()) })
 	mux.HandleFunc("POST /sync", func(w http.ResponseWriter, r *http.Request) {
+		taken(w)
 		answer(w, outcome{c.sync(r.Context())})
 	})
 	mux.HandleFunc("POST /unmount", func(w http.ResponseWriter, r *http.Request) {
+		taken(w)
 		answer(w, outcome{c.unmount(r.Context(), r.URL.Query().Has("force"))})
 	})
 	return mux
@@ -126,6 +128,14 @@ func (c controls) handler() http.Handler {
 // outcome is the answer of what is done rather than told.
 type outcome struct {
 	Failure *failure `json:"failure,omitempty"`
+}
+
+// taken tells who asks that work on the request begins: when the daemon dies
+// from here on, something may be lost.
+func taken(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
 }
 
 func answer(w http.ResponseWriter, v any) {

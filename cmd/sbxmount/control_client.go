@@ -18,6 +18,9 @@ const answersWithin = 5 * time.Second
 // maxAnswer bounds an answer: a status names some hundred files at most.
 const maxAnswer = 16 << 20
 
+// errUnreached is a request that no daemon took.
+var errUnreached = errors.New("not reached")
+
 // call asks the mount's daemon.
 func (m *mountRef) call(ctx context.Context, method, path string, v any) error {
 	t := &http.Transport{DialContext: m.dial}
@@ -28,6 +31,9 @@ func (m *mountRef) call(ctx context.Context, method, path string, v any) error {
 	}
 	resp, err := t.RoundTrip(req)
 	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errUnreached, err)
+		}
 		return err
 	}
 	defer resp.Body.Close()
@@ -66,6 +72,34 @@ func (m *mountRef) do(ctx context.Context, path string) error {
 		return o.Failure
 	}
 	return nil
+}
+
+// dyingTime is how long the kernel may take to end a killed daemon: its lock
+// goes with the last thread, after the process is dead to everybody else.
+const dyingTime = 2 * time.Second
+
+// errGone is a daemon that ended before it took a request: what is there now
+// has to be looked up again.
+var errGone = errors.New("the daemon ended before it was asked")
+
+// endedSoon reports whether a daemon that hung up, or whose process is dead, is
+// gone for good within dyingTime.
+func (m *mountRef) endedSoon(ctx context.Context) bool {
+	patience, cancel := context.WithTimeout(ctx, dyingTime)
+	defer cancel()
+	return m.ended(patience) == nil
+}
+
+// obituary is the end of a daemon that was asked something and gave no answer
+// but err; nil where it lives.
+func (m *mountRef) obituary(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil || !m.endedSoon(ctx):
+		return nil
+	case errors.Is(err, errUnreached):
+		return errGone
+	}
+	return failed(exitNotDelivered, "What was written and neither closed nor synced may be lost.", "%s", m.bury())
 }
 
 // errStillThere is a daemon that said it would end and does not.

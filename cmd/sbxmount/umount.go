@@ -43,13 +43,21 @@ func syncCommand() *cobra.Command {
 		Args:              exactArgs(1, "sync <mountpoint>"),
 		ValidArgsFunction: completeMountpoint,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := namedMount(args[0], cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			return deliver(cmd.Context(), m, "/sync", cmd.ErrOrStderr())
+			return syncMount(cmd.Context(), args[0], cmd.ErrOrStderr())
 		},
 	}
+}
+
+func syncMount(ctx context.Context, path string, w io.Writer) error {
+	m, err := namedMount(path, w)
+	if err != nil {
+		return err
+	}
+	err = deliver(ctx, m, "/sync", w)
+	if errors.Is(err, errGone) {
+		return syncMount(ctx, path, w)
+	}
+	return err
 }
 
 // namedMount is the living mount that a person named.
@@ -79,9 +87,16 @@ func umount(ctx context.Context, path string, force bool, w io.Writer) error {
 		return err
 	}
 	if force {
-		return umountNow(ctx, m)
+		err = umountNow(ctx, m)
+	} else {
+		err = deliver(ctx, m, "/unmount", w)
 	}
-	err = deliver(ctx, m, "/unmount", w)
+	if errors.Is(err, errGone) {
+		return umount(ctx, path, force, w)
+	}
+	if force {
+		return err
+	}
 	var f *failure
 	if err != nil && (!errors.As(err, &f) || f.Code != exitNotDelivered) {
 		return err
@@ -124,6 +139,11 @@ func umountNow(ctx context.Context, m *mountRef) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if !told {
+		if end := m.obituary(patience, err); end != nil {
+			return end
+		}
+	}
 	if kind, err := fs.MountedAt(m.state.Mountpoint); err == nil && kind == fs.Type {
 		if err := fs.Detach(m.state.Mountpoint); err != nil {
 			return err
@@ -162,8 +182,9 @@ func deliver(ctx context.Context, m *mountRef, path string, w io.Writer) error {
 		return err
 	case ctx.Err() != nil:
 		return failed(exitInterrupted, "The mount is as it was; what is written goes on to the sandbox.", "interrupted")
-	case !m.alive():
-		return failed(exitNotDelivered, "What was written and neither closed nor synced may be lost.", "%s", m.bury())
+	}
+	if end := m.obituary(ctx, err); end != nil {
+		return end
 	}
 	return failed(exitFailed, "`sbxmount umount --force "+m.state.Mountpoint+"` unmounts without it.",
 		"the daemon (pid %d) does not answer: %v", m.state.PID, err)
