@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -223,4 +224,29 @@ func TestPausedSandbox(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	f.Close()
+}
+
+// An opening whose connection is lost before its answer is asked again, though
+// what was started on the file waits for it, and a rename of it behind that.
+func TestLostOpeningWithWorkBehindIt(t *testing.T) {
+	l := newLab(t)
+	c := l.dialClient(quick())
+	dir := t.TempDir()
+	for i := range 50 {
+		name := fmt.Sprintf("%s/%d", dir, i)
+		f, opened := c.Open(name, OpenWrite|OpenCreate, 0o600)
+		written := f.WriteAt([]byte("content"), 0)
+		looked := f.Stat()
+		f.Close()
+		renamed := c.Rename(name, name+".new", true)
+		if i%2 == 0 {
+			l.cut()
+		}
+		must(t, opened)
+		must(t, written)
+		if a := must(t, looked); a.Size != 7 {
+			t.Errorf("%d: %+v", i, a)
+		}
+		must(t, renamed)
+	}
 }
