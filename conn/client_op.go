@@ -360,6 +360,9 @@ func (c *Client) end(o *op, m *request, a Attr, err error) {
 	o.over = true
 	c.uncount(o)
 	c.ungate(o)
+	if o.file != nil {
+		err = named(err, o.file.path) // what was asked by handle names no file
+	}
 	c.later = append(c.later, func() {
 		o.finish(m, a, err)
 		c.mu.Lock()

@@ -236,10 +236,16 @@ func TestListingIsPipelined(t *testing.T) {
 		}
 	}
 	c := s.dial(t)
-	var l conn.Listing
-	got := s.trips(func() { l = must(t, c.List(s.Dir, 0, conn.Foreground)) })
-	if len(l.Entries) != 3000 || got > 8 {
-		t.Errorf("%d entries in %d round trips", len(l.Entries), got)
+	best := int64(1000) // answers that a busy machine tears apart only add
+	for range 3 {
+		best = min(best, s.trips(func() {
+			if l := must(t, c.List(s.Dir, 0, conn.Foreground)); len(l.Entries) != 3000 {
+				t.Errorf("%d entries", len(l.Entries))
+			}
+		}))
+	}
+	if best > 8 {
+		t.Errorf("%d round trips", best)
 	}
 }
 

@@ -81,6 +81,17 @@ func (e *Error) Error() string {
 	return s
 }
 
+// named is err with the path of the file that it is about, where it names none.
+func named(err error, path string) error {
+	e, ok := err.(*Error)
+	if !ok || e.Path != "" || path == "" {
+		return err
+	}
+	n := *e // others may hold it
+	n.Path = path
+	return &n
+}
+
 // Unwrap returns what lies beneath.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sbxmount/sbxmount/fs"
@@ -42,7 +44,8 @@ func (m *mountRef) dying() bool {
 	return processEnded(m.state.PID) && m.endedSoon(context.Background())
 }
 
-// processEnded reports whether a process is gone, or dead and not waited for.
+// processEnded reports whether a process is gone, dead and not waited for, or
+// was killed and is about to be.
 func processEnded(pid int) bool {
 	if pid <= 0 {
 		return false // the state was written by hand
@@ -54,8 +57,17 @@ func processEnded(pid int) bool {
 	if err != nil {
 		return false
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+	// proc_pid_stat(5), from the third field on; a name may hold anything.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const state, flags, pending = 3 - 3, 9 - 3, 31 - 3
+	if len(fields) <= pending {
+		return false
+	}
+	flagBits, _ := strconv.ParseUint(fields[flags], 10, 64)
+	signals, _ := strconv.ParseUint(fields[pending], 10, 64)
+	const exiting = 0x4 | 0x400 // PF_EXITING, PF_SIGNALED
+	return fields[state] == "Z" || fields[state] == "X" || flagBits&exiting != 0 ||
+		signals&(1<<(unix.SIGKILL-1)) != 0
 }
 
 // bury cleans up after a daemon that ended without doing so, and says what it

@@ -44,10 +44,15 @@ func zombie(t *testing.T) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Wait() })
-	for !processEnded(cmd.Process.Pid) {
+	awaitEnd(cmd.Process.Pid)
+	return cmd.Process.Pid
+}
+
+// awaitEnd hangs where a process that ends is not seen to.
+func awaitEnd(pid int) {
+	for !processEnded(pid) {
 		time.Sleep(time.Millisecond)
 	}
-	return cmd.Process.Pid
 }
 
 // TestSweepWaitsForTheDying: what is still locked though its process is dead is
@@ -169,6 +174,16 @@ func TestProcessEnded(t *testing.T) {
 	if !processEnded(pid) {
 		t.Error("a zombie lives")
 	}
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }()
+	if processEnded(cmd.Process.Pid) {
+		t.Error("a process that sleeps has")
+	}
+	_ = cmd.Process.Kill()
+	awaitEnd(cmd.Process.Pid)
 	_, _ = syscall.Wait4(pid, nil, 0, nil)
 	if !processEnded(pid) {
 		t.Error("one that is gone lives")

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/sbxmount/sbxmount/conn"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
@@ -79,7 +82,12 @@ type event struct {
 	Time    time.Time `json:"time"`
 	Message string    `json:"message"`
 	Error   string    `json:"error,omitempty"`
-	Path    string    `json:"path,omitempty"`
+	Path    string    `json:"path,omitempty"`  // of the file, on the sandbox
+	Times   int       `json:"times,omitempty"` // how often, where it was more than once; Time is the last
+}
+
+func (e event) same(other event) bool {
+	return e.Message == other.Message && e.Error == other.Error && e.Path == other.Path
 }
 
 // maxEvents is what fits on a screen.
@@ -94,6 +102,11 @@ type history struct {
 func (h *history) add(e event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	// A file that fails at each write must not push the others out.
+	if i := slices.IndexFunc(h.events, e.same); i >= 0 {
+		e.Times = max(h.events[i].Times, 1) + 1
+		h.events = slices.Delete(h.events, i, i+1)
+	}
 	h.events = append(h.events, e)
 	if len(h.events) > maxEvents {
 		h.events = append([]event(nil), h.events[1:]...)
@@ -119,8 +132,10 @@ func (r remember) Handle(ctx context.Context, rec slog.Record) error {
 			switch a.Key {
 			case "err", "error":
 				e.Error = a.Value.String()
-			case "path":
-				e.Path = a.Value.String()
+				var about *conn.Error
+				if err, ok := a.Value.Any().(error); ok && errors.As(err, &about) {
+					e.Path = about.Path
+				}
 			}
 			return true
 		})

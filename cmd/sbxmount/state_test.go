@@ -2,11 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sbxmount/sbxmount/conn"
 )
 
 // ownHome gives a test state directories of its own.
@@ -215,10 +220,28 @@ func TestResolvePoint(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	h := new(history)
-	for range 3 * maxEvents {
-		h.add(event{Time: time.Now()})
+	for i := range 3 * maxEvents {
+		h.add(event{Time: time.Now(), Error: fmt.Sprint(i)})
 	}
 	if n := len(h.last()); n != maxEvents {
 		t.Errorf("%d events", n)
+	}
+}
+
+// TestHistoryNamesFiles: each file once, with how often it failed.
+func TestHistoryNamesFiles(t *testing.T) {
+	h := new(history)
+	log := slog.New(remember{slog.NewTextHandler(io.Discard, nil), h})
+	for i := range 20 {
+		err := &conn.Error{Op: "write", Path: []string{"/a", "/b"}[i%2], Kind: conn.NoSpace}
+		log.Error("a write was lost", slog.Any("error", err))
+		log.Info("not for people")
+	}
+	all := h.last()
+	if len(all) != 2 || all[0].Path != "/a" || all[1].Path != "/b" || all[1].Times != 10 {
+		t.Errorf("%+v", all)
+	}
+	if line := all[0].line(); strings.Count(line, "/a") != 1 || !strings.Contains(line, "10 times") {
+		t.Error(line)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -122,8 +123,11 @@ func (f fileBytes) name() string {
 
 func (e event) line() string {
 	text := plain(e.Message)
-	if e.Path != "" {
+	if e.Path != "" && !strings.Contains(e.Error, e.Path) {
 		text += " " + plain(e.Path)
+	}
+	if e.Times > 1 {
+		text += fmt.Sprintf(" (%d times)", e.Times)
 	}
 	if e.Error != "" {
 		text += ": " + plain(e.Error)

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds what would otherwise hang a test run.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // link is the connection to a server in memory.
 type link struct {

@@ -157,7 +157,7 @@ type mounted struct {
 		Waiting, Cached int64
 		Open            int `json:"open_files"`
 	}
-	Events []struct{ Message, Error string }
+	Events []struct{ Message, Error, Path string }
 }
 
 func (d *desk) list() []mounted {

@@ -69,7 +69,7 @@ func TestGone(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	const life = 15 * time.Second // what the API takes at least
-	d, s, args := providerDesk(t, sandboxd.Options{Lifetime: 3 * time.Second, Public: true})
+	d, s, args := providerDesk(t, sandboxd.Options{Lifetime: 12 * time.Second, Public: true})
 	d.ok(append([]string{"--keep-alive", life.String()}, args...)...)
 	point := filepath.Join(d.dir, "m")
 	d.sh(point, "exec 3>file; sleep 18; echo data >&3")

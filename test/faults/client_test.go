@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // start starts a sandbox that needs no token and ends with the test.
 func start(t *testing.T, f faults.Server) *faults.Running {

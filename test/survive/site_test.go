@@ -191,7 +191,7 @@ func open(t testing.TB, o setup) *site {
 func (s *site) close() {
 	close(s.over)
 	s.watcher.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if s.tree != nil {
 		_ = s.tree.Close(ctx) // what it could report was waited for by Sync
