@@ -49,7 +49,7 @@ func newRoot() *cobra.Command {
 	root.Flags().SortFlags = false
 	mountFlags(root.Flags(), c, &options)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(umountCommand(), syncCommand(), listCommand(), statusCommand(), proxyCommand(),
+	root.AddCommand(umountCommand(), syncCommand(), recoverCommand(), listCommand(), statusCommand(), proxyCommand(),
 		sandboxCommand(), demoCommand(), versionCommand(), serveCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
