@@ -142,7 +142,17 @@ func (c *Client) blockers(o *op) []*file {
 			behind = c.listing.at(behind, p)
 		}
 	}
-	return behind
+	return slices.DeleteFunc(behind, func(f *file) bool { return !f.precedes(o) })
+}
+
+// precedes reports whether something in f's queue, or the listing that f stands
+// for, was started before o. After a loss ops come back that are older than what
+// waits for them: an opening must not wait behind its own file. c.mu is held.
+func (f *file) precedes(o *op) bool {
+	if f.gates != 0 && f.gates < o.seq {
+		return true
+	}
+	return len(f.queue) > 0 && f.queue[0].seq < o.seq
 }
 
 // gate has operations that take path away, or what is below it, wait for o's
@@ -151,7 +161,7 @@ func (c *Client) gate(o *op) {
 	if o.q.kind != reqList || o.class == Background {
 		return
 	}
-	o.gate = &file{c: c, path: o.q.path}
+	o.gate = &file{c: c, path: o.q.path, gates: o.seq}
 	c.listing.add(o.q.path, o.gate)
 }
 

@@ -16,6 +16,7 @@ type file struct {
 	path     string // for reopening; "": it has none any more
 	id       *ident // what is known of the file at path
 	openSeq  uint64 // of the op that opened it
+	gates    uint64 // of the listing that it stands for, as a gate: see Client.gate
 	size     int64  // when it was opened again
 	opened   bool   // the server has opened it once: from now on only reopened
 	begun    bool   // as opened, but the connection was lost before the attributes came
