@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 # What the tests run or compare with; the program itself needs fuse3 alone.
 PACKAGES := attr fio fuse3 git openssh-client openssh-server openssh-sftp-server \
-            rsync sqlite3 sshfs strace tar websockify
+            rsync sqlite3 sshfs strace tar vim websockify
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2

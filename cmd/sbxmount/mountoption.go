@@ -31,7 +31,11 @@ func setNumber(field func(*config) **uint32, base int) func(*config, string) err
 	return func(c *config, value string) error {
 		n, err := strconv.ParseUint(value, base, 32)
 		if err != nil {
-			return usage("%q is not a number", value)
+			what := "a number"
+			if base == 8 {
+				what = "an octal number, such as 022"
+			}
+			return usage("%q is not %s", value, what)
 		}
 		*field(c) = new(uint32(n))
 		return nil

@@ -53,7 +53,7 @@ func TestRefusedOptions(t *testing.T) {
 		"ro=1":             "takes no value",
 		"uid":              "needs a value",
 		"uid=-1":           "not a number",
-		"umask=9":          "not a number",
+		"umask=9":          "octal",
 		"idmap=file":       "not one of",
 		"ttl":              "needs a value",
 		"ttl=fast":         "invalid",

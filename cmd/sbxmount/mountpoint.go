@@ -45,8 +45,13 @@ func preparePoint(point string, nonEmpty bool) (undo func(), err error) {
 	if err != nil {
 		return nil, failed(exitMountpoint, "", "%v", err)
 	}
-	if kind == fs.Type || isDead(point, kind) {
-		// A living mount of ours would hold the claim that we have.
+	switch {
+	case !isFUSE(kind):
+	case !isDead(point):
+		// One of this user's would hold the claim that we have, unless it was
+		// made where HOME and XDG_RUNTIME_DIR are others.
+		return nil, failed(exitMountpoint, "Choose another one, or take it away first: `fusermount3 -u "+point+"`.", "something else is mounted on %s (%s)", point, kind)
+	default:
 		if err := fs.Detach(point); err != nil {
 			return nil, failed(exitMountpoint, "Take it away with `fusermount3 -uz "+point+"`.", "a dead mount is in the way: %v", err)
 		}
@@ -62,11 +67,10 @@ func preparePoint(point string, nonEmpty bool) (undo func(), err error) {
 	return undo, nil
 }
 
+func isFUSE(kind string) bool { return kind == fs.Type || strings.HasPrefix(kind, "fuse") }
+
 // isDead reports whether a FUSE mount's daemon is gone.
-func isDead(point, kind string) bool {
-	if !strings.HasPrefix(kind, "fuse") {
-		return false
-	}
+func isDead(point string) bool {
 	answer := make(chan error, 1)
 	go func() {
 		var st unix.Stat_t
@@ -74,8 +78,8 @@ func isDead(point, kind string) bool {
 	}()
 	select {
 	case err := <-answer:
-		return errors.Is(err, unix.ENOTCONN)
-	case <-time.After(time.Second): // another's mount whose daemon does not answer
+		return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) // it ended while we asked
+	case <-time.After(time.Second): // its daemon does not answer
 		return false
 	}
 }

@@ -82,7 +82,7 @@ func umount(ctx context.Context, path string, force bool, w io.Writer) error {
 	case errors.Is(err, errCleanedUp):
 		return nil // as asked; what there is to say of it was said
 	case errors.Is(err, errNotMounted):
-		return umountUnserved(path)
+		return umountUnserved(path, force)
 	case err != nil:
 		return err
 	}
@@ -109,8 +109,9 @@ func umount(ctx context.Context, path string, force bool, w io.Writer) error {
 	return err
 }
 
-// umountUnserved is for a mount of ours whose state is gone.
-func umountUnserved(path string) error {
+// umountUnserved is for a mount of ours whose state is gone, or elsewhere: a
+// living daemon that can't be asked to deliver is left to who can ask it.
+func umountUnserved(path string, force bool) error {
 	point, err := resolvePoint(path)
 	if err != nil {
 		return err
@@ -118,6 +119,10 @@ func umountUnserved(path string) error {
 	kind, err := fs.MountedAt(point)
 	if err != nil || kind != fs.Type {
 		return notMounted(path)
+	}
+	if !force && !isDead(point) {
+		return failed(exitMountpoint, "Unmount it as the user, and with the HOME and XDG_RUNTIME_DIR, that mounted it; `sbxmount umount --force "+point+"` takes it away as it is.",
+			"the daemon of %s is not known here", point)
 	}
 	if err := fs.Detach(point); err != nil {
 		return err

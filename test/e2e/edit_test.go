@@ -72,22 +72,20 @@ func TestEdit(t *testing.T) {
 	})
 }
 
-// TestVim edits with the editor itself, where it is installed: no test setup
-// installs one.
+// TestVim edits with the editor itself, in both of its ways to save.
 func TestVim(t *testing.T) {
-	d := newDesk(t)
-	h := embeddedHost(t)
-	if err := os.WriteFile(h.path("file"), []byte("one\ntwo\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	point := d.mount(h)
-	editor := "vim -u NONE -es -c %s/two/2/ -c wq file"
-	if d.runCommand(d.command("sh", "-c", "command -v vim")).code != 0 {
-		editor = "sed -i s/two/2/ file" // saves with a rename, too
-	}
-	d.sh(point, editor)
-	same(t, h.path("file"), []byte("one\n2\n"))
-	d.umount(point)
+	onEachHost(t, func(t *testing.T, d *desk, h *host) {
+		if err := os.WriteFile(h.path("file"), []byte("one\ntwo\n"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		point := d.mount(h)
+		for copies, text := range map[string]string{"yes": "3", "no": "4"} {
+			d.sh(point, "vim -u NONE -n -es -c 'set writebackup backupcopy="+copies+"' -c '2s/.*/"+text+"/' -c wq file")
+			same(t, h.path("file"), []byte("one\n"+text+"\n"))
+		}
+		d.sh(point, `test "$(stat -c %a file)" = 640; test "$(ls -A)" = file`)
+		d.umount(point)
+	})
 }
 
 func writeSynced(t *testing.T, name, text string) {
@@ -208,14 +206,51 @@ func TestBigAndSparse(t *testing.T) {
 	})
 }
 
-// TestOldAndFarTimes: before 1970 is out of SFTP version 3's range as most
-// servers read it, after 2038 is not.
+// TestOldAndFarTimes: before 1970 and after 2038, here, on the server, and here
+// again in a mount that has to ask.
 func TestOldAndFarTimes(t *testing.T) {
-	d := newDesk(t)
-	h := embeddedHost(t)
-	point := d.mount(h)
-	d.sh(point, `touch -d 2050-01-02T03:04:05Z far; test "$(stat -c %Y far)" = 2524705445
-touch -d 1969-06-01T00:00:00Z old 2>/dev/null || true; stat -c %Y old >/dev/null || true`)
-	d.sh(h.dir, `test "$(stat -c %Y far)" = 2524705445`)
-	d.umount(point)
+	onEachHost(t, func(t *testing.T, d *desk, h *host) {
+		times := map[string]string{"old": "1950-06-01T00:00:00Z", "far": "2050-01-02T03:04:05Z"}
+		check := func(dir string) {
+			t.Helper()
+			for name, want := range times {
+				if got := d.sh(dir, "date -u -r "+name+" +%FT%TZ"); strings.TrimSpace(got) != want {
+					t.Errorf("%s: %s, want %s", name, got, want)
+				}
+			}
+		}
+		point := d.mount(h)
+		for name, at := range times {
+			d.sh(point, "touch -d "+at+" "+name)
+		}
+		check(point)
+		d.umount(point)
+		// The protocol's 32 bits: OpenSSH takes 1950 for 2086.
+		if at := d.sh(h.dir, "date -u -r far +%FT%TZ"); strings.TrimSpace(at) != times["far"] {
+			t.Errorf("on the server: %s", at)
+		}
+		d.mountAt(h, point)
+		check(point)
+		d.umount(point)
+	})
+}
+
+// TestInodesStay: a file has the same inode number in the next mount, also of
+// another directory of the sandbox.
+func TestInodesStay(t *testing.T) {
+	onEachHost(t, func(t *testing.T, d *desk, h *host) {
+		point := d.mount(h)
+		d.sh(point, "mkdir -p sub/deeper; echo 1 > sub/a; echo 2 > sub/deeper/b; mv sub/a sub/moved")
+		d.sh(point, "stat -c '%n %i' sub sub/moved sub/deeper/b | sed 's|^sub/||' > "+d.dir+"/same-mount")
+		d.umount(point)
+		d.mountAt(h, point)
+		d.sh(point, "stat -c '%n %i' sub/deeper/b | sed 's|^sub/||' > "+d.dir+"/next")
+		d.umount(point)
+		deeper := *h
+		deeper.remote = strings.TrimSuffix(h.remote, "/") + "/sub"
+		d.mountAt(&deeper, point)
+		d.sh(point, "stat -c '%n %i' deeper/b > "+d.dir+"/other; ls -i . | grep -q moved")
+		d.umount(point)
+		d.sh(d.dir, "grep deeper same-mount | cmp - next; cmp next other")
+	})
 }

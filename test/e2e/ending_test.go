@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -346,6 +347,43 @@ func TestKilledDaemon(t *testing.T) {
 			}
 			if isMounted(t, point) {
 				t.Errorf("still mounted: %+v", r)
+			}
+		})
+	}
+}
+
+// TestStaleMountPoint: what a daemon left in the mount table, with no state
+// that tells of it, is cleaned up.
+func TestStaleMountPoint(t *testing.T) {
+	for _, next := range []string{"mount", "umount", "force"} {
+		t.Run(next, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			h := embeddedHost(t)
+			point := d.mount(h)
+			if err := syscall.Kill(d.list()[0].PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the mount is dead", func() bool {
+				_, err := os.Stat(point)
+				return errors.Is(err, syscall.ENOTCONN)
+			})
+			if err := os.RemoveAll(filepath.Join(d.dir, "runtime_dir", "sbxmount")); err != nil {
+				t.Fatal(err)
+			}
+			switch next {
+			case "mount":
+				d.mount(h)
+				d.sh(point, "echo data > file")
+				d.umount(point)
+				same(t, h.path("file"), []byte("data\n"))
+			case "umount":
+				d.umount(point)
+			case "force":
+				d.ok("umount", "--force", point)
+			}
+			if isMounted(t, point) {
+				t.Error("still mounted")
 			}
 		})
 	}

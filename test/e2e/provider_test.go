@@ -27,7 +27,10 @@ func providerDesk(t *testing.T, o sandboxd.Options) (*desk, *sandboxd.Server, []
 
 // TestByID: the id is enough; the API's key fetches the traffic token.
 func TestByID(t *testing.T) {
-	d, _, args := providerDesk(t, sandboxd.Options{})
+	d, s, args := providerDesk(t, sandboxd.Options{})
+	if words := d.ok("__complete", ""); !strings.Contains(words, s.ID()) {
+		t.Errorf("a sandbox completes to %q", words)
+	}
 	d.ok(args...)
 	d.sh(filepath.Join(d.dir, "m"), "echo data > file")
 	d.umount(filepath.Join(d.dir, "m"))

@@ -52,6 +52,9 @@ func TestListAndStatus(t *testing.T) {
 			t.Errorf("%s", text)
 		}
 	}
+	if words := d.ok("__complete", "umount", ""); !strings.Contains(words, point+"\n") {
+		t.Errorf("umount completes to %q", words)
+	}
 	d.ok("sync", point)
 	d.umount(point)
 	if r := d.run("status", point); r.code != 9 {
