@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +35,22 @@ func letsGoSoon(t *testing.T, c *claim) {
 	released := make(chan struct{})
 	time.AfterFunc(100*time.Millisecond, func() { c.lock.Close(); close(released) })
 	t.Cleanup(func() { <-released })
+}
+
+// listenIn opens a socket in a directory whose path may be too long for one.
+func listenIn(t *testing.T, dir, name string) net.Listener {
+	t.Helper()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	l, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	return l
 }
 
 // zombie is a process that ended and that nobody has waited for.
@@ -73,21 +90,13 @@ func TestUmountOfTheDying(t *testing.T) {
 	for name, listen := range map[string]func(t *testing.T, c *claim){
 		"refused": func(t *testing.T, c *claim) {
 			serveControls(t, c.dir, controls{})
-			l, err := net.Listen("unix", filepath.Join(c.dir, "other"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.(*net.UnixListener).SetUnlinkOnClose(false)
-			l.Close()
+			listenIn(t, c.dir, "other").Close()
 			if err := os.Rename(filepath.Join(c.dir, "other"), filepath.Join(c.dir, sockName)); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"reset": func(t *testing.T, c *claim) {
-			l, err := net.Listen("unix", filepath.Join(c.dir, sockName))
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := listenIn(t, c.dir, sockName)
 			t.Cleanup(func() { l.Close() })
 			go func() {
 				for {
