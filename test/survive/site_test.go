@@ -81,7 +81,7 @@ type setup struct {
 	conns   int           // 0: 2
 	pause   time.Duration // between attempts to connect, at most; 0: 10 ms
 	ttl     time.Duration // 0: a minute: the players alone change things
-	bound   time.Duration // of each operation; 0: 40 s
+	bound   time.Duration // of each operation; 0: see limit
 	sftp    faults.SFTP
 }
 
@@ -243,7 +243,9 @@ func (s *site) limit() time.Duration {
 	if s.bound > 0 {
 		return s.bound
 	}
-	return 40 * time.Second
+	// Two attempts to connect whose link falls silent in the middle of the
+	// handshake, 30 s each, and what a busy machine adds.
+	return 90 * time.Second
 }
 
 // system is the tree as programs see it.
