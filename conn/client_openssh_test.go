@@ -3,11 +3,13 @@ package conn_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -224,6 +226,25 @@ func TestRoundTrips(t *testing.T) {
 		if got := s.trips(row.do); got != row.want {
 			t.Errorf("%s: %d round trips, want %d", row.what, got, row.want)
 		}
+	}
+}
+
+// A server without SFTP says so when it is asked, long before the handshake's
+// time is over.
+func TestServerWithoutSFTP(t *testing.T) {
+	s := newSite(t, 10*time.Millisecond, openssh.Options{NoSFTP: true})
+	began := time.Now()
+	c, err := conn.Dial(t.Context(), s.o)
+	if err == nil {
+		_ = c.Close(t.Context())
+		t.Fatal("it has SFTP")
+	}
+	var d *conn.DialError
+	if !errors.As(err, &d) || d.Reason != conn.NoSFTP || d.Advice == "" || !strings.Contains(err.Error(), "refused the subsystem") {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(began); took > 25*time.Second {
+		t.Errorf("told after %v", took)
 	}
 }
 
