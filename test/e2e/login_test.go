@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sbxmount/sbxmount/conn/sandboxd"
+	"github.com/sbxmount/sbxmount/test/openssh"
 	"github.com/sbxmount/sbxmount/test/process"
 )
 
@@ -58,4 +59,28 @@ func TestPasswordPrompt(t *testing.T) {
 	}
 	d.sh(point, "echo data > file")
 	d.umount(point)
+}
+
+// TestPlainSSH: servers without a WebSocket, and the directory that is the
+// login user's home where none is given.
+func TestPlainSSH(t *testing.T) {
+	d := newDesk(t)
+	ssh := sshHost(t, openssh.None)
+	if !strings.HasPrefix(ssh.url, "ssh://") {
+		t.Fatal(ssh.url)
+	}
+	point := d.mount(ssh)
+	d.sh(point, "echo data > file")
+	d.umount(point)
+	same(t, ssh.path("file"), []byte("data\n"))
+
+	embedded := embeddedHost(t, "--ssh")
+	point = filepath.Join(d.dir, "m")
+	d.ok("--no-agent", embedded.about.SSH, point)
+	d.sh(point, "echo data > file")
+	if at := d.list()[0].Dir; at != "/" {
+		t.Errorf("its home is %s", at)
+	}
+	d.umount(point)
+	same(t, embedded.path("file"), []byte("data\n"))
 }
