@@ -203,6 +203,33 @@ func TestExternalUnmount(t *testing.T) {
 	}
 }
 
+// TestUmountTwice: of two at once each says that it is unmounted, or that it no
+// longer is mounted.
+func TestUmountTwice(t *testing.T) {
+	d := newDesk(t)
+	h := embeddedHost(t)
+	point := d.mount(h)
+	d.sh(point, "echo data > file")
+	both := make(chan result, 2)
+	for range cap(both) {
+		go func() { both <- d.run("umount", point) }()
+	}
+	done := 0
+	for range cap(both) {
+		switch r := <-both; r.code {
+		case 0:
+			done++
+		case 9:
+		default:
+			t.Errorf("%+v", r)
+		}
+	}
+	if done == 0 || isMounted(t, point) {
+		t.Errorf("%d of 2 unmounted it", done)
+	}
+	same(t, h.path("file"), []byte("data\n"))
+}
+
 // TestSignals: the daemon delivers and unmounts.
 func TestSignals(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
