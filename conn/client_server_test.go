@@ -130,6 +130,8 @@ func (t *labTransport) openChannel(ctx context.Context) (io.ReadWriteCloser, err
 	return ch, err
 }
 
+func (t *labTransport) refusesSFTP(context.Context) bool { return false }
+
 // start runs a server program between two delaying pipes.
 func (t *labTransport) start() (*labChannel, error) {
 	cmd := exec.Command(sftpProgram, t.lab.args...)

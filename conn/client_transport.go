@@ -14,6 +14,9 @@ import (
 type transport interface {
 	// openChannel opens a channel on which SFTP is spoken. 1 round trip.
 	openChannel(ctx context.Context) (io.ReadWriteCloser, error)
+	// refusesSFTP reports whether the server says that it has no SFTP. 2 round
+	// trips.
+	refusesSFTP(ctx context.Context) bool
 	// run runs a shell command on the server and returns what it printed, up
 	// to 64 KiB. About 3 round trips.
 	run(ctx context.Context, command string) (string, error)
@@ -39,18 +42,36 @@ func (t *sshTransport) close() error           { return t.conn.Close() }
 // follows goes out right behind.
 func (t *sshTransport) openChannel(ctx context.Context) (io.ReadWriteCloser, error) {
 	return await(ctx, func() (io.ReadWriteCloser, error) {
-		ch, requests, err := t.conn.OpenChannel("session", nil)
-		if err != nil {
-			return nil, err
-		}
-		go ssh.DiscardRequests(requests)
-		go func() { _, _ = io.Copy(io.Discard, ch.Stderr()) }()
-		if _, err := ch.SendRequest("subsystem", false, ssh.Marshal(struct{ Name string }{"sftp"})); err != nil {
-			_ = ch.Close()
-			return nil, err
-		}
-		return ch, nil
+		ch, _, err := t.askSFTP(false)
+		return ch, err
 	}, func(ch io.ReadWriteCloser) { _ = ch.Close() })
+}
+
+func (t *sshTransport) refusesSFTP(ctx context.Context) bool {
+	refused, _ := await(ctx, func() (bool, error) {
+		ch, ok, err := t.askSFTP(true)
+		if err != nil {
+			return false, err
+		}
+		return !ok, ch.Close()
+	}, func(bool) {})
+	return refused
+}
+
+// askSFTP opens a channel and asks for the subsystem on it. ok is the server's
+// answer, where it is waited for.
+func (t *sshTransport) askSFTP(answer bool) (ch io.ReadWriteCloser, ok bool, err error) {
+	c, requests, err := t.conn.OpenChannel("session", nil)
+	if err != nil {
+		return nil, false, err
+	}
+	go ssh.DiscardRequests(requests)
+	go func() { _, _ = io.Copy(io.Discard, c.Stderr()) }()
+	if ok, err = c.SendRequest("subsystem", answer, ssh.Marshal(struct{ Name string }{"sftp"})); err != nil {
+		_ = c.Close()
+		return nil, false, err
+	}
+	return c, ok, nil
 }
 
 // maxOutput bounds what a command may print.

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -46,13 +47,26 @@ func (o *op) size() int { return len(o.q.buf) }
 func (c *Client) openLane(ctx context.Context, conn *connection, known *features) (*lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	ctx, refused := context.WithCancelCause(ctx)
+	defer refused(nil)
 	ch, err := conn.t.openChannel(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if known == nil {
+		silent := time.AfterFunc(refusalAfter, func() {
+			if conn.t.refusesSFTP(ctx) {
+				refused(errRefused)
+			}
+		})
+		defer silent.Stop()
+	}
 	s, err := c.open(ctx, ch, known)
 	if err != nil {
 		_ = ch.Close()
+		if context.Cause(ctx) == errRefused {
+			return nil, dialFailed(NotConnected, NoSFTP, errRefused)
+		}
 		return nil, conn.noSFTP(err)
 	}
 	l := &lane{conn: conn, s: s, able: s.features()}
@@ -62,6 +76,13 @@ func (c *Client) openLane(ctx context.Context, conn *connection, known *features
 	}
 	return l, nil
 }
+
+// refusalAfter is how long the first session may take to come up before the
+// server is asked whether it has SFTP at all: openChannel does not wait for
+// that answer.
+const refusalAfter = 3 * time.Second
+
+var errRefused = errors.New("it refused the subsystem")
 
 // noSFTP makes the error of a channel on which SFTP did not come up: of the
 // connection, where that is the reason and shows within a moment.

@@ -99,7 +99,11 @@ func (m *mountRef) obituary(ctx context.Context, err error) error {
 	case errors.Is(err, errUnreached):
 		return errGone
 	}
-	return failed(exitNotDelivered, "What was written and neither closed nor synced may be lost.", "%s", m.bury())
+	note := m.bury()
+	if note == "" {
+		return errGone // in order, on somebody else's request
+	}
+	return failed(exitNotDelivered, "What was written and neither closed nor synced may be lost.", "%s", note)
 }
 
 // errStillThere is a daemon that said it would end and does not.

@@ -149,6 +149,20 @@ func TestDeathAtWork(t *testing.T) {
 	}
 }
 
+// TestEndedForSomebodyElse: a daemon that took the request and then ended in
+// order lost nothing.
+func TestEndedForSomebodyElse(t *testing.T) {
+	c := dyingDaemon(t, os.Getpid())
+	serveControls(t, c.dir, controls{unmount: func(context.Context, bool) *failure {
+		c.release()
+		panic(http.ErrAbortHandler)
+	}})
+	err := umount(t.Context(), "/mnt/a", false, new(strings.Builder))
+	if f := asFailure(err); f == nil || f.Code != exitMountpoint {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestUnreachableDaemon: one that lives and can't be asked is not cleaned up.
 func TestUnreachableDaemon(t *testing.T) {
 	dyingDaemon(t, os.Getpid())

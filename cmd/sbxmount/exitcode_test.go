@@ -34,10 +34,12 @@ func TestFlagsInREADME(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := newRoot()
-	root.InitDefaultHelpFlag()
-	for _, name := range flagNames(root) {
-		if !strings.Contains(string(readme), "--"+name) {
-			t.Errorf("README.md does not name --%s", name)
+	for _, c := range append(root.Commands(), root) {
+		c.InitDefaultHelpFlag()
+		for _, name := range flagNames(c) {
+			if !c.Hidden && !strings.Contains(string(readme), "--"+name) {
+				t.Errorf("README.md does not name --%s of %s", name, c.Name())
+			}
 		}
 	}
 	for _, o := range mountOptions {

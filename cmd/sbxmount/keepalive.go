@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn/sandbox"
@@ -13,21 +14,32 @@ import (
 // opened, read or written since it last looked. An idle editor's stat polling
 // does not count. Without an API key it does nothing.
 func (d *daemon) keepAlive(ctx context.Context) {
-	life := d.cfg.KeepAlive
-	if life <= 0 || d.target.ID == "" {
+	if d.target.ID == "" {
+		return
+	}
+	keepUsed(ctx, d.target.Provider, d.cfg.KeepAlive, d.log, func() (open int, uses uint64) {
+		s := d.tree.Stats()
+		return s.Handles, s.Uses
+	})
+}
+
+// keepUsed is keepAlive for what use tells: how many files are open, and a
+// counter of uses.
+func keepUsed(ctx context.Context, p sandbox.Provider, life time.Duration, log *slog.Logger, use func() (open int, uses uint64)) {
+	if life <= 0 {
 		return
 	}
 	tick := time.NewTicker(max(life/4, time.Second)) // well before a life ends
 	defer tick.Stop()
-	seen, used := d.tree.Stats().Uses, true
-	for {
+	_, seen := use()
+	for used := true; ; {
 		if used {
-			err := d.target.Provider.KeepAlive(ctx, life)
+			err := p.KeepAlive(ctx, life)
 			switch {
 			case errors.Is(err, sandbox.NoKey):
 				return
 			case err != nil && ctx.Err() == nil:
-				d.log.Warn("the sandbox's life was not extended", "err", err)
+				log.Warn("the sandbox's life was not extended", "err", err)
 			}
 		}
 		select {
@@ -35,8 +47,8 @@ func (d *daemon) keepAlive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		s := d.tree.Stats()
-		used = s.Handles > 0 || s.Uses != seen
-		seen = s.Uses
+		open, uses := use()
+		used = open > 0 || uses != seen
+		seen = uses
 	}
 }

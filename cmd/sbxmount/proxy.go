@@ -36,6 +36,9 @@ func proxyCommand() *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	linkFlags(cmd.Flags(), c)
+	for _, name := range []string{"user", "identity", "host-key-check", "known-hosts", "no-agent"} {
+		_ = cmd.Flags().MarkHidden(name) // taken, and without effect: ssh itself logs in
+	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log to stderr")
 	return cmd
 }

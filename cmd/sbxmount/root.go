@@ -34,6 +34,7 @@ func newRoot() *cobra.Command {
 		Short:         "Mount a cloud sandbox's files",
 		Long:          about,
 		Example:       examples,
+		Version:       versionText(),
 		Args:          mountArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -49,6 +50,8 @@ func newRoot() *cobra.Command {
 	root.Flags().SortFlags = false
 	mountFlags(root.Flags(), c, &options)
 	root.SetFlagErrorFunc(flagError)
+	root.InitDefaultVersionFlag()
+	root.SetVersionTemplate("sbxmount {{.Version}}\n")
 	root.AddCommand(umountCommand(), syncCommand(), listCommand(), statusCommand(), proxyCommand(),
 		sandboxCommand(), demoCommand(), versionCommand(), serveCommand())
 	root.SetHelpCommand(helpCommand())

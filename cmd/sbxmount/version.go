@@ -44,7 +44,11 @@ func versionCommand() *cobra.Command {
 		Short: "Show the version",
 		Args:  exactArgs(0, "version"),
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "sbxmount %s %s/%s %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			fmt.Fprintln(cmd.OutOrStdout(), "sbxmount", versionText())
 		},
 	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("%s %s/%s %s", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }

@@ -396,3 +396,22 @@ func TestOldContentIsTrusted(t *testing.T) {
 		})
 	}
 }
+
+// TestUses: opens, reads and writes show that somebody works here; looking at
+// names and attributes does not.
+func TestUses(t *testing.T) {
+	bubble(t, vfs.Options{}, oneFile, func(m *mount) {
+		m.list(vfs.RootID)
+		m.stat("a")
+		m.missing("none")
+		if n := m.tree.Stats().Uses; n != 0 {
+			t.Errorf("looking counts %d times", n)
+		}
+		m.read("a")
+		read := m.tree.Stats().Uses
+		m.create(vfs.RootID, "new", "text")
+		if written := m.tree.Stats().Uses; read == 0 || written <= read {
+			t.Errorf("%d uses after a read, %d after a write", read, written)
+		}
+	})
+}

@@ -44,3 +44,37 @@ func TestFullDisk(t *testing.T) {
 	d.umount(point)
 	same(t, filepath.Join(dir, "small"), []byte("fits\n"))
 }
+
+// TestRefusals: what a program is told where the sandbox refuses.
+func TestRefusals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		knobs  faults.SFTP
+		script string
+		says   string
+	}{
+		"read-only":  {faults.SFTP{ReadOnly: true}, "echo x > new", "Read-only file system"},
+		"quota":      {faults.SFTP{Full: &faults.Full{Quota: true}}, "dd if=/dev/zero of=new count=1", "Disk quota exceeded"},
+		"permission": {faults.SFTP{Fail: []faults.Failing{{Match: faults.Match{Op: "OPEN"}, Code: 3}}}, "cat there", "Permission denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.sh(d.dir, "mkdir files; echo data > files/there")
+			s, err := faults.Server{Sandbox: sandboxd.Options{Dir: filepath.Join(d.dir, "files")}}.Start(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			point := filepath.Join(d.dir, "mnt")
+			d.ok("--no-agent", s.URL()+":/", point)
+			s.SetSFTP(tt.knobs)
+			if r := d.runCommand(d.command("sh", "-c", "cd "+point+"; "+tt.script)); r.code == 0 || !strings.Contains(r.err, tt.says) {
+				t.Errorf("%+v", r)
+			}
+			s.SetSFTP(faults.SFTP{})
+			d.sh(point, `test "$(cat there)" = data`)
+			d.run("sync", point) // tells of what was lost
+			d.umount(point)
+		})
+	}
+}

@@ -35,7 +35,7 @@ sbxmount umount m
 sbxmount --no-agent "$URL" m
 test "$(cat m/yours)" = data
 fusermount3 -u m
-while sbxmount list | grep -q " up "; do sleep 0.05; done
+until sbxmount list | grep -q "nothing is mounted"; do sleep 0.05; done
 sbxmount --no-agent "$URL" m
 (cd m; sbxmount umount --force ../m) # whatever uses it
 ! grep " $PWD/m " /proc/self/mountinfo`
