@@ -10,6 +10,8 @@ type Stats struct {
 	Unusable  int64         // names that listings left out because no local name can be given
 	Ahead     int64         // directories listed and files fetched before they were asked for
 	AheadUsed int64         // those of them that somebody then asked for
+	Behind    int           // changes of names and attributes in flight that nobody waits for
+	Refused   int64         // of those, how many the server did not carry out so far
 	Waiting   []Waiting     // files with bytes that the server does not have yet
 	Content   content.Stats // bytes cached, dirty, in flight
 }
@@ -26,6 +28,7 @@ func (t *Tree) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.Inodes, s.Unusable = len(t.nodes), t.unusable
+	s.Behind, s.Refused = t.behind.flying, t.refusals
 	s.Ahead, s.AheadUsed = t.walk.ahead, t.walk.used
 	for f := range t.open {
 		s.Handles += f.handles

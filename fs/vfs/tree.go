@@ -36,6 +36,11 @@ const (
 	WriteClose WriteMode = iota
 	// WriteThrough: everything waits for the server's answer.
 	WriteThrough
+	// WriteAsync: what is known to be possible is sent, taken for done and not
+	// waited for; fsync of a file or directory and Sync wait, and report what
+	// was refused. What can't be known is waited for as with WriteClose, and so
+	// are truncating, copying, and moving a directory.
+	WriteAsync
 )
 
 // LinkPolicy says what a symbolic link's text shows. The kernel resolves it on
@@ -73,6 +78,9 @@ type Options struct {
 	// holds references to counts, but is not dropped before the kernel is
 	// asked to let go.
 	MaxInodes int
+	// Ahead, with WriteAsync, says whether changes may go unwaited for at
+	// present; nil: always. It must not block, nor call the Tree.
+	Ahead func() bool
 	// RTT tells the link's present round trip time; nil where nobody knows.
 	RTT func() time.Duration
 	// Log and Now default to discarding and to time.Now.
@@ -108,7 +116,8 @@ type Tree struct {
 	end      context.CancelFunc
 	ttl      time.Duration
 	writes   WriteMode
-	max      int // inodes
+	ahead    func() bool // Options.Ahead
+	max      int         // inodes
 	log      *slog.Logger
 	now      func() time.Time
 	base     time.Time // of instants
@@ -133,6 +142,8 @@ type Tree struct {
 	later     []func() // to be done by unlock, once mu is free
 	closed    bool
 	unusable  int64
+	behind    behind // changes of names, in async mode
+	refusals  int64  // of them, so far
 	moves     uint64 // renames so far: what links show may depend on where they stand
 
 	uses  atomic.Uint64 // see Stats
@@ -161,7 +172,7 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{
-		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes,
+		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, ahead: o.Ahead,
 		max: cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(),
 		asking: map[*inode]*question{}, resolve: make(chan struct{}, maxResolve), questions: map[*question]*inode{}, listings: map[*listing]*inode{},
 		open: map[*file]struct{}{}, nodes: map[NodeID]*inode{}, inos: inoTable{key: o.InoKey, taken: map[uint64]struct{}{}},
