@@ -26,7 +26,7 @@ type config struct {
 
 	CacheSize, WriteBuffer byteSize
 	TTL                    time.Duration
-	Writes                 string // "through" or "close"
+	Writes                 string // "close", "through" or "async"
 	Symlinks               string // "contain" or "raw"
 	NoOutside              bool
 	KeepAlive              time.Duration

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
+	"github.com/sbxmount/sbxmount/conn/journal"
 	"github.com/sbxmount/sbxmount/conn/sandbox"
 	"github.com/sbxmount/sbxmount/fs"
 	"github.com/sbxmount/sbxmount/fs/vfs"
@@ -31,6 +32,8 @@ type daemon struct {
 	claim   *claim
 	target  sandbox.Target
 	client  *conn.Client
+	journal *journal.Journal // in async mode; nil else
+	remote  conn.Remote      // the client, by the journal where there is one
 	tree    *vfs.Tree
 	mounted *fs.Mounted
 	control *controlServer
@@ -70,7 +73,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		d.claimPoint, d.connect, d.openTree, d.mount, d.serveControl,
+		d.claimPoint, d.connect, d.openJournal, d.openTree, d.mount, d.serveControl,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -173,8 +176,12 @@ func (d *daemon) openTree(ctx context.Context) error {
 		root = path.Join(d.client.Info().Home, root)
 	}
 	writes := vfs.WriteClose
-	if d.cfg.Writes == "through" {
+	var ahead func() bool
+	switch d.cfg.Writes {
+	case "through":
 		writes = vfs.WriteThrough
+	case "async":
+		writes, ahead = vfs.WriteAsync, d.journal.Works
 	}
 	links := vfs.LinksContain
 	if d.cfg.Symlinks == "raw" {
@@ -183,7 +190,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 	}
 	var err error
 	d.tree, err = vfs.New(ctx, vfs.Options{
-		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
+		Remote: d.remote, Root: root, TTL: d.cfg.TTL, Writes: writes, Ahead: ahead, Links: links, Outside: !d.cfg.NoOutside,
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
 		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Log: d.log,
 	})

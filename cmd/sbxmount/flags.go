@@ -84,7 +84,7 @@ func mountFlags(f *pflag.FlagSet, c *config, options *[]string) {
 	f.Var(&c.CacheSize, "cache-size", "memory for file content")
 	f.Var(&c.WriteBuffer, "write-buffer", "memory for what is on its way to the sandbox")
 	f.DurationVar(&c.TTL, "ttl", defaultTTL, "how long names and attributes are trusted; 0 asks each time")
-	word(f, &c.Writes, "writes", "what a change waits for: each write, or close and fsync", "close", "through")
+	word(f, &c.Writes, "writes", "what a change waits for: close and fsync do; each write does; or fsync alone, with a journal", "close", "through", "async")
 	word(f, &c.Symlinks, "symlinks", "what symbolic links show: where they lead on the sandbox, or its raw text", "contain", "raw")
 	f.BoolVar(&c.NoOutside, "no-outside", false, "links that lead out of the mounted directory can't be followed")
 	f.DurationVar(&c.Link.Timeout, "timeout", defaultTimeout, "how long an operation waits for a dead link; 0 for ever")
