@@ -86,14 +86,15 @@ type setup struct {
 }
 
 func (s setup) String() string {
-	server, mode := "embedded", "close"
 	if s.openssh {
-		server = "openssh"
+		return "openssh/" + s.mode()
 	}
-	if s.writes == vfs.WriteThrough {
-		mode = "through"
-	}
-	return server + "/" + mode
+	return "embedded/" + s.mode()
+}
+
+// mode is what --writes calls it.
+func (s setup) mode() string {
+	return map[vfs.WriteMode]string{vfs.WriteClose: "close", vfs.WriteThrough: "through", vfs.WriteAsync: "async"}[s.writes]
 }
 
 // site is a server with a tree on it.
@@ -109,6 +110,7 @@ type site struct {
 	dialed conn.Options
 	client *conn.Client
 	tree   *vfs.Tree
+	sync   func(context.Context) error // has the server get everything; nil: it has by itself
 	log    *tail
 
 	mu      sync.Mutex // guards players
@@ -190,6 +192,7 @@ func open(t testing.TB, o setup) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.sync = s.tree.Sync
 	s.watcher.Go(s.watch)
 	return s
 }
