@@ -43,7 +43,8 @@ func (t *Tree) fill(ctx context.Context, d *inode) error {
 		if l == nil {
 			l = t.list(d, 0, conn.Foreground)
 		}
-		if err := t.wait(ctx, l.done, nil); err != nil {
+		known := func() bool { return t.fresh(d.dir.listed, start) }
+		if err := t.waitKnown(ctx, l.done, nil, known); err != nil || known() {
 			return err
 		}
 		if l.err != nil && !l.void && l.class == conn.Foreground && t.fresh(l.asked, start) {
