@@ -40,6 +40,9 @@ func (t *Tree) fill(ctx context.Context, d *inode) error {
 	t.walkReadDir(d, start)
 	for !t.fresh(d.dir.listed, start) {
 		l := d.dir.listing
+		if d.dir.listed == never {
+			t.need()
+		}
 		if l == nil {
 			l = t.list(d, 0, conn.Foreground)
 		}
