@@ -29,6 +29,7 @@ func drawAll(r *Report, dir string) error {
 		drawThroughput(r, "read", filepath.Join(dir, "read.svg")),
 		drawThroughput(r, "write", filepath.Join(dir, "write.svg")),
 		drawTimes(r, filepath.Join(dir, "works.svg")),
+		drawSoak(r.Soak, filepath.Join(dir, "soak.svg")),
 	)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Work struct {
 	Prepare func(*Site) error
 	Reset   func(*Site) error
 
+	Cut      bool // the link's connections are reset as the time begins; what has no reconnect has no such work
 	Warm     bool // done once before, on the same mount, and longer ago than caches last
 	Mounting bool // the time includes the mount's own
 	Writes   bool // the time includes the delivery to the server
@@ -50,6 +52,10 @@ type Work struct {
 
 	Bytes   int64 // of content moved, for the throughput
 	Targets []Target
+
+	// MaxTrips, if not 0, is a target by itself: the most round trips that
+	// sbxmount may need over the link, whatever others do.
+	MaxTrips int64
 }
 
 // Step is a part of a work.
@@ -114,7 +120,7 @@ var (
 )
 
 func works(s Scale) []Work {
-	return append(append(bulk(s), reading(s)...), writing(s)...)
+	return slices.Concat(bulk(s), reading(s), writing(s), recovering())
 }
 
 // mib names a size.
