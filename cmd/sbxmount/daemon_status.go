@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // status is the mount at this moment, without a round trip.
 func (d *daemon) status() status {
@@ -11,10 +14,23 @@ func (d *daemon) status() status {
 		Reconnects: l.Reconnects, Connections: l.Conns, Lanes: l.Lanes,
 		BytesIn: l.BytesIn, BytesOut: l.BytesOut, InFlight: l.InFlight,
 	}
+	s.Limits = d.limits()
 	if l.LastError != nil {
 		s.Link.LastError = l.LastError.Error()
 	}
 	return s
+}
+
+// limits is how much of the process's bounds is taken.
+func (d *daemon) limits() limitStatus {
+	t := d.tree.Stats()
+	l := limitStatus{
+		Inodes: t.Inodes, MaxInodes: t.MaxInodes, Open: t.Handles, MaxOpen: t.MaxOpen,
+		Goroutines: runtime.NumGoroutine(), Memory: memoryInUse(), MaxMemory: d.cfg.mostMemory(),
+	}
+	l.Requests, l.MaxRequests = d.mounted.Requests()
+	l.MaxGoroutines = goroutinesEach*l.MaxRequests + goroutineSlack
+	return l
 }
 
 // content is the files' side of the status.

@@ -24,6 +24,11 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 	if err != nil {
 		return nil, t.failed("opendir", nil, err)
 	}
+	if !t.mayOpen() {
+		return nil, t.failed("opendir", d, conn.TooManyOpen)
+	}
+	t.opening++
+	defer func() { t.opening-- }()
 	d.dir.pins++
 	if err := t.fill(ctx, d); err != nil {
 		d.dir.pins--
@@ -31,6 +36,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 		return nil, t.failed("opendir", d, err)
 	}
 	d.dir.walk.read = t.tick()
+	t.handles++
 	return &DirHandle{t: t, n: d, order: d.dir.order}, nil
 }
 
@@ -140,6 +146,7 @@ func (d *DirHandle) Sync(ctx context.Context) error { return nil }
 func (d *DirHandle) Release() {
 	d.t.mu.Lock()
 	defer d.t.unlock()
+	d.t.handles--
 	d.n.dir.pins--
 	d.t.release(d.n)
 }

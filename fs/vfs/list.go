@@ -78,7 +78,7 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 		err = &conn.Error{Op: "readdir", Path: t.path(d), Kind: conn.NoMemory}
 	}
 	if err == nil && !l.void {
-		t.takeListing(d, l, &ls)
+		err = t.takeListing(d, l, &ls)
 	}
 	if d.dir.listing == l {
 		d.dir.listing = nil
@@ -100,12 +100,13 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 }
 
 // takeListing makes the directory what the listing says it is, except for
-// names of which something newer is known.
-func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
+// names of which something newer is known. Where there is no room for all, what
+// was taken stays.
+func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) error {
 	dir := d.dir
 	base := t.path(d)
 	if base == "" {
-		return
+		return nil
 	}
 	order := make([]*name, 0, len(ls.Entries)+len(dir.changing))
 	kept := map[*name]struct{}{} // in order, but not confirmed by this listing
@@ -113,11 +114,11 @@ func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
 		dir.children = make(map[string]*name, len(ls.Entries))
 	}
 	for i := range ls.Entries {
-		if i%chunk == chunk-1 {
-			t.unlock()
+		if i%chunk == chunk-1 || t.full() && dir.children[ls.Entries[i].Name] == nil {
+			t.unlock() // which makes room, too
 			t.mu.Lock()
 			if l.void {
-				return
+				return nil
 			}
 		}
 		e := &ls.Entries[i]
@@ -141,6 +142,11 @@ func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
 			nm = nil
 		}
 		if nm == nil {
+			if t.full() {
+				t.lru.touch(&dir.lru)
+				return &conn.Error{Op: "readdir", Path: base, Kind: conn.NoMemory}
+			}
+			dir.shared++
 			nm = t.attach(d, e.Name, t.newInode(join(base, e.Name), e.Attr, l.asked), l.asked)
 		} else {
 			nm.asked = l.asked
@@ -169,6 +175,8 @@ func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
 		t.log.Warn("names on the sandbox that can't be shown were left out", "count", ls.Unusable)
 	}
 	t.lru.touch(&dir.lru)
+	dir.own()
+	return nil
 }
 
 // join appends a name to a directory's path.
