@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -251,6 +252,36 @@ func TestListingWithoutEnd(t *testing.T) {
 	l, err := get(t, listOf(c, 1))
 	if err != nil && !errors.Is(err, ErrTooLarge) || l.Complete {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// Listings that are made at the same time share one bound, and give their part
+// of it back.
+func TestListingsTogether(t *testing.T) {
+	long := strings.Repeat("n", 245)
+	c := lister(t, func(n int, id uint32) []byte {
+		var batch []string
+		for i := range 400 { // in one packet
+			batch = append(batch, fmt.Sprint(long, n*1000+i))
+		}
+		return names(id, batch...)
+	})
+	var all []func(func(Listing, error)) *Request
+	for range 4 {
+		all = append(all, listOf(c, 0))
+	}
+	answers := make(chan error, len(all))
+	for _, list := range all {
+		list(func(l Listing, err error) { answers <- err })
+	}
+	for range all {
+		if err := <-answers; !errors.Is(err, ErrTooLarge) {
+			t.Errorf("got %v", err)
+		}
+	}
+	_ = c.Close()
+	if c.listed != 0 {
+		t.Errorf("%d bytes count for nothing", c.listed)
 	}
 }
 
