@@ -32,7 +32,7 @@ type Options struct {
 	MaxLanes int    // channels of one connection, 1 to 10; 0: 8 of the 10 that sshd allows
 	Log      *slog.Logger
 
-	MaxPause time.Duration // longest pause between attempts to connect; 0: 15 s
+	MaxPause time.Duration // longest pause between attempts to connect, twice that where they can hardly help; 0: 15 s
 }
 
 // DefaultTimeout is long enough for a laptop to wake and find a network.
