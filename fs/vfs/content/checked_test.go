@@ -69,19 +69,26 @@ type checkedFile struct {
 	flags conn.OpenFlags
 
 	mu   sync.Mutex
-	held []func() // writes that were not passed on yet
+	held []func() (hear func()) // writes that were not passed on yet
 	over bool
 }
 
+// release passes on what is held. What comes after it stands behind that, also
+// where another goroutine is at it. The answers, which may be there already, are
+// heard without the lock: whoever gets them may write on.
 func (f *checkedFile) release() {
 	f.mu.Lock()
 	held := f.held
 	f.held = nil
 	rand.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
+	var hear []func()
 	for _, pass := range held {
-		pass()
+		hear = append(hear, pass())
 	}
 	f.mu.Unlock()
+	for _, h := range hear {
+		h()
+	}
 }
 
 func (f *checkedFile) WriteAt(p []byte, off int64) *conn.Call[struct{}] {
@@ -90,9 +97,12 @@ func (f *checkedFile) WriteAt(p []byte, off int64) *conn.Call[struct{}] {
 	f.c.took(f.path, w, f.flags)
 	out := conn.NewCall[struct{}](nil)
 	out.Then(func(struct{}, error) { f.c.answered(f.path, w) })
-	pass := func() { f.File.WriteAt(p, off).Then(func(v struct{}, err error) { out.Finish(v, err) }) }
+	pass := func() (hear func()) {
+		call := f.File.WriteAt(p, off)
+		return func() { call.Then(func(v struct{}, err error) { out.Finish(v, err) }) }
+	}
 	if !f.c.shuffle || f.flags&conn.OpenAppend != 0 {
-		pass()
+		pass()()
 		return out
 	}
 	f.mu.Lock()
