@@ -1,5 +1,7 @@
 package conn
 
+import "time"
+
 // Attr is what a server says of a file: SFTP version 3 attributes
 // (draft-ietf-secsh-filexfer-02, section 5), which know whole seconds and no
 // inode numbers.
@@ -70,11 +72,15 @@ type Entry struct {
 	Attr Attr // of the entry itself, not of what a symbolic link leads to
 }
 
-// Listing is a directory's content at one time.
+// Listing is a directory's content, or a part of it.
 type Listing struct {
 	Entries  []Entry // in the server's order
-	Complete bool    // false: List's max was reached first
+	Complete bool    // these are the last: false where List's max was reached first
 	Unusable int     // entries left out because no local name can be given
+
+	// Asked is when the server was asked for these entries, by time.Now: it
+	// looked at each of them after that. Zero: when List was called.
+	Asked time.Time
 }
 
 // StatFS is a file system's capacity, from statvfs@openssh.com.

@@ -31,8 +31,8 @@ func (c *Client) Lstat(path string) *Call[Attr] {
 }
 
 // List implements Remote.
-func (c *Client) List(path string, max int, class Class) *Call[Listing] {
-	o := &op{q: request{kind: reqList, path: path, max: max}, class: class}
+func (c *Client) List(path string, max int, class Class, some func(Listing)) *Call[Listing] {
+	o := &op{q: request{kind: reqList, path: path, max: max, some: some}, class: class}
 	return ask(c, o, func(r *request, _ Attr) Listing { return r.listing })
 }
 

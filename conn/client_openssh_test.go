@@ -175,7 +175,7 @@ func TestRoundTrips(t *testing.T) {
 		t.Errorf("the first answer took %d round trips", dialled)
 	}
 	// The background lane and the shell's answer come behind.
-	must(t, c.List(s.Dir, 0, conn.Background))
+	must(t, c.List(s.Dir, 0, conn.Background, nil))
 	s.settle(t)
 	name := func(n string) string { return filepath.Join(s.Dir, n) }
 	var f conn.File
@@ -217,7 +217,7 @@ func TestRoundTrips(t *testing.T) {
 		{"setattr", 1, func() {
 			must(t, c.SetAttr(name("f"), conn.SetAttr{Valid: conn.SetMode, Attr: conn.Attr{Mode: 0o600}}))
 		}},
-		{"list", 2, func() { must(t, c.List(s.Dir, 0, conn.Foreground)) }},
+		{"list", 2, func() { must(t, c.List(s.Dir, 0, conn.Foreground, nil)) }},
 		{"statfs", 1, func() { must(t, c.StatFS(s.Dir)) }},
 		{"unlink", 1, func() { must(t, c.Unlink(name("l"))) }},
 		{"rmdir", 1, func() { must(t, c.Rmdir(name("d"))) }},
@@ -260,7 +260,7 @@ func TestListingIsPipelined(t *testing.T) {
 	best := int64(1000) // answers that a busy machine tears apart only add
 	for range 3 {
 		best = min(best, s.trips(func() {
-			if l := must(t, c.List(s.Dir, 0, conn.Foreground)); len(l.Entries) != 3000 {
+			if l := must(t, c.List(s.Dir, 0, conn.Foreground, nil)); len(l.Entries) != 3000 {
 				t.Errorf("%d entries", len(l.Entries))
 			}
 		}))

@@ -72,7 +72,7 @@ func TestNamesAndData(t *testing.T) {
 		}
 		must(t, c.Link(dir+"/b", dir+"/b2"))
 		must(t, c.SetAttr(dir+"/b", SetAttr{Valid: SetMode | SetTimes, Attr: Attr{Mode: 0o600, Mtime: 1e9, Atime: 1e9 + 1}}))
-		l := must(t, c.List(dir, 0, Foreground))
+		l := must(t, c.List(dir, 0, Foreground, nil))
 		if len(l.Entries) != 4 || !l.Complete {
 			t.Errorf("listing %+v", l)
 		}
@@ -127,8 +127,8 @@ func TestErrorsHaveTheirKinds(t *testing.T) {
 	wantKind(t, c.Rename(dir+"/f", dir+"/d", false), Exist)
 	wantKind(t, c.Rename(dir+"/none", dir+"/n", true), NotExist)
 	wantKind(t, c.Rename(dir+"/d", dir+"/d/e/f", true), Invalid)
-	wantKind(t, c.List(dir+"/f", 0, Foreground), NotDir)
-	wantKind(t, c.List(dir+"/none", 0, Background), NotExist)
+	wantKind(t, c.List(dir+"/f", 0, Foreground, nil), NotDir)
+	wantKind(t, c.List(dir+"/none", 0, Background, nil), NotExist)
 	wantKind(t, c.Readlink(dir+"/f"), Invalid)
 	if _, err := os.Stat("/dev/shm"); err == nil {
 		if other, err := os.MkdirTemp("/dev/shm", "sbxmount"); err == nil {

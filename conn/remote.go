@@ -34,7 +34,12 @@ type Remote interface {
 	// entries (0: the implementation's bound; over that it ends with NoMemory,
 	// so that a listing without end ends). 2 round trips, and one more for
 	// each some hundred names beyond what was asked for ahead; asked again.
-	List(path string, max int, class Class) *Call[Listing]
+	//
+	// If there are many names, some, where not nil, may be called with parts of
+	// the listing as they come; the answer then has the rest. After a loss all
+	// is told once more, names that were told before included. some must not
+	// block, and what it is called with after the answer does not count.
+	List(path string, max int, class Class, some func(Listing)) *Call[Listing]
 
 	// Readlink returns a symbolic link's text, exact bytes, at least one, no
 	// NUL. 1 round trip; asked again.

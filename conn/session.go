@@ -106,6 +106,7 @@ type request struct {
 	dstOff   int64
 	size     int64
 	max      int
+	some     func(Listing) // as Remote.List has it; may be nil
 	buf      []byte
 	flags    OpenFlags
 	perm     Mode

@@ -86,7 +86,7 @@ func (s *ownSession) start(r *request) {
 	case reqFstat:
 		r.tag = c.Fstat(string(r.handle), attr)
 	case reqList:
-		r.tag = c.List(r.path, r.max, func(l sftp.Listing, err error) { s.listed(r, l, err) })
+		r.tag = c.List(r.path, r.max, some(r), func(l sftp.Listing, err error) { s.listed(r, l, err) })
 	case reqSetstat:
 		r.tag = c.Setstat(r.path, toWire(r.set), done)
 	case reqLsetstat:
@@ -168,18 +168,33 @@ func (s *ownSession) finish(r *request, err error) {
 
 func (s *ownSession) listed(r *request, l sftp.Listing, err error) {
 	if err == nil {
-		r.listing = Listing{Complete: l.Complete, Unusable: l.Unusable, Entries: make([]Entry, 0, len(l.Entries))}
-		for _, e := range l.Entries {
-			a, bad := fromWire(e.Attr)
-			if bad != nil {
-				r.listing.Unusable++
-				continue
-			}
-			a.Nlink = e.Nlink
-			r.listing.Entries = append(r.listing.Entries, Entry{Name: e.Name, Attr: a})
-		}
+		r.listing = listingFromWire(l)
 	}
 	s.finish(r, err)
+}
+
+// some is r.some for what the session tells, nil where r has none.
+func some(r *request) func(sftp.Listing) {
+	if r.some == nil {
+		return nil
+	}
+	return func(l sftp.Listing) { r.some(listingFromWire(l)) }
+}
+
+// listingFromWire leaves out and counts entries with impossible attributes.
+func listingFromWire(l sftp.Listing) Listing {
+	out := Listing{Complete: l.Complete, Unusable: l.Unusable, Asked: l.Asked, Entries: make([]Entry, 0, len(l.Entries))}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		a, bad := fromWire(e.Attr)
+		if bad != nil {
+			out.Unusable++
+			continue
+		}
+		a.Nlink = e.Nlink
+		out.Entries = append(out.Entries, Entry{Name: e.Name, Attr: a})
+	}
+	return out
 }
 
 var errAttr = errors.New("the server told impossible attributes")

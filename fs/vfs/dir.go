@@ -2,21 +2,26 @@ package vfs
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sbxmount/sbxmount/conn"
 )
 
-// DirHandle is one open directory: its names as they were when it was opened.
+// DirHandle is one open directory: its names as they were when it was opened,
+// or as they come where that takes long.
 type DirHandle struct {
 	t *Tree
 	n *inode
 	// Tree.mu guards the rest.
 	order []*name
-	read  bool // from the start on
+	tells *listing // that tells more of them; nil: order has all
+	read  bool     // from the start on
 }
 
 // OpenDir opens a directory for reading. 0 round trips where its listing is
-// fresh, else those of a listing: 2, and more for thousands of names.
+// fresh, else 2. The names behind the first thousand come while those before
+// them are read, so that these need not be waited for, and are no older when
+// they are read than it takes to bring them here.
 func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 	t.mu.Lock()
 	defer t.unlock()
@@ -25,32 +30,105 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 		return nil, t.failed("opendir", nil, err)
 	}
 	d.dir.pins++
-	if err := t.fill(ctx, d); err != nil {
+	h := &DirHandle{t: t, n: d}
+	if err := h.begin(ctx); err != nil {
 		d.dir.pins--
 		t.release(d)
 		return nil, t.failed("opendir", d, err)
 	}
 	d.dir.walk.read = t.tick()
-	return &DirHandle{t: t, n: d, order: d.dir.order}, nil
+	return h, nil
 }
 
-// fill waits for a complete fresh listing.
-func (t *Tree) fill(ctx context.Context, d *inode) error {
+// begin waits for the first names of a fresh listing.
+func (d *DirHandle) begin(ctx context.Context) (err error) {
+	t := d.t
 	start := t.tick()
-	t.walkReadDir(d, start)
+	t.walkReadDir(d.n, start)
+	d.tells, err = t.fill(ctx, d.n, start, true)
+	if d.order = d.n.dir.order; d.tells != nil {
+		d.order = d.tells.order
+	}
+	return err
+}
+
+// fill waits for a complete fresh listing; or for the beginning of a long one,
+// which it returns, if part is set.
+func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*listing, error) {
 	for !t.fresh(d.dir.listed, start) {
 		l := d.dir.listing
 		if l == nil {
 			l = t.list(d, 0, conn.Foreground)
 		}
-		if err := t.wait(ctx, l.done, nil); err != nil {
-			return err
+		var more <-chan struct{}
+		if part {
+			if l.proves(t, start) {
+				return l, nil
+			}
+			more = l.more
+		}
+		if err := t.wait(ctx, l.done, more); err != nil {
+			return nil, err
 		}
 		if l.err != nil && !l.void && l.class == conn.Foreground && t.fresh(l.asked, start) {
-			return l.err
+			return nil, l.err
 		}
 		if d.names == nil && !t.anchor(d) {
-			return conn.Stale
+			return nil, conn.Stale
+		}
+	}
+	return nil, nil
+}
+
+// follow looks for names behind the first have, and waits for them if that is
+// wanted. It reports whether there are any.
+func (d *DirHandle) follow(ctx context.Context, have uint64, wait bool) (bool, error) {
+	for uint64(len(d.order)) <= have && d.tells != nil {
+		l := d.tells
+		select {
+		case <-l.done:
+			switch {
+			case l.void:
+				if err := d.restart(ctx); err != nil {
+					return false, err
+				}
+				continue
+			case l.err != nil:
+				return false, l.err
+			}
+			d.order, d.tells = l.order, nil
+			continue
+		default:
+			d.order = l.order
+		}
+		if uint64(len(d.order)) > have {
+			break
+		}
+		if !wait {
+			return false, nil
+		}
+		if err := d.t.wait(ctx, l.done, l.more); err != nil {
+			return false, err
+		}
+	}
+	return uint64(len(d.order)) > have, nil
+}
+
+// restart goes on with another listing, as the one that was being read proves
+// nothing any more: the directory was moved meanwhile.
+func (d *DirHandle) restart(ctx context.Context) error {
+	t := d.t
+	told := make(map[*name]bool, len(d.order))
+	for _, nm := range d.order {
+		told[nm] = true
+	}
+	if _, err := t.fill(ctx, d.n, t.tick(), false); err != nil {
+		return err
+	}
+	d.order, d.tells = slices.Clip(d.order), nil
+	for _, nm := range d.n.dir.order {
+		if !told[nm] {
+			d.order = append(d.order, nm)
 		}
 	}
 	return nil
@@ -63,7 +141,8 @@ const (
 )
 
 // Read emits entries from a cookie on (0: the start), "." and ".." first, until
-// emit says false to one, which then counts as not told. It takes no
+// emit says false to one, which then counts as not told, or there are none yet:
+// it waits for the first one alone. It takes no
 // references and leaves DirEntry.Entry empty. Cookies stay valid as long as the
 // handle; going back to the start shows the directory as it is then. emit must
 // not call the Tree. 0 round trips, but for going back.
@@ -83,17 +162,21 @@ func (d *DirHandle) emit(ctx context.Context, cookie uint64, emit func(*DirEntry
 	t.mu.Lock()
 	defer t.unlock()
 	if cookie == 0 && d.read && (d.n.names != nil || t.anchor(d.n)) { // rewinddir(3)
-		if err := t.fill(ctx, d.n); err != nil {
+		if err := d.begin(ctx); err != nil {
 			return t.failed("readdir", d.n, err)
 		}
-		d.order = d.n.dir.order
 	}
 	d.read = d.read || cookie > 0
 	if !d.dots(cookie, emit) {
 		return nil
 	}
-	start := t.tick()
-	for i := max(cookie, afterDotDot) - afterDotDot; i < uint64(len(d.order)); i++ {
+	start, some := t.tick(), cookie < afterDotDot
+	for i := max(cookie, afterDotDot) - afterDotDot; ; i++ {
+		if there, err := d.follow(ctx, i, !some); err != nil {
+			return t.failed("readdir", d.n, err)
+		} else if !there {
+			return nil
+		}
 		nm := d.order[i]
 		if plus {
 			if err := t.knowText(ctx, nm.node, start, aheadAll); err != nil {
@@ -110,11 +193,10 @@ func (d *DirHandle) emit(ctx context.Context, cookie uint64, emit func(*DirEntry
 		if !emit(&e) {
 			return nil
 		}
-		if plus {
+		if some = true; plus {
 			nm.node.lookups++
 		}
 	}
-	return nil
 }
 
 // dots emits "." and "..".

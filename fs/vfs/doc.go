@@ -29,7 +29,8 @@
 // An inode is what has attributes; a name leads to it from a directory. Both
 // remember when the server was asked for what they say: names and attributes
 // younger than the TTL are trusted. A complete listing that is younger answers
-// for missing names, too. Instants are the tree's own: monotonic, never twice
+// for missing names, too. A long listing is taken in as it comes, and each part
+// of it is as old as the request that brought it. Instants are the tree's own: monotonic, never twice
 // the same, so that "asked before changed" is always decided.
 //
 // Names and attributes change in one place each: confirm and takeListing take
@@ -55,9 +56,9 @@
 //	GetAttr          0 fresh; else 1, likewise
 //	                 in a huge directory, in the order of its listing: 1 for up
 //	                 to 1,024 names
-//	OpenDir          0 fresh; else 2, more for thousands of names
-//	ReadDir          0
-//	ReadDirPlus      0, or 1 for the texts of up to 1,024 links
+//	OpenDir          0 fresh; else 2
+//	ReadDir          0, or what the names behind the first thousand take to come
+//	ReadDirPlus      likewise, and 1 for the texts of up to 1,024 links
 //	Readlink         0 known and unchanged; else 1, with the next 32 of the directory
 //	Open             0 to read what is cached, fresh and known to be readable;
 //	                 else 1, O_TRUNC included

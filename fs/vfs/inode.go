@@ -46,6 +46,7 @@ type name struct {
 	in    *inode // the directory; nil once the name is gone
 	node  *inode
 	asked instant // when it was last confirmed
+	told  instant // when the listing was begun that told it last
 }
 
 // dir is what is known of a directory's entries. Tree.mu guards all of it.
@@ -212,6 +213,15 @@ func (t *Tree) detach(nm *name) {
 		t.empty(n)
 	}
 	t.release(n)
+}
+
+// latest returns the names that were told last in the server's order: what came
+// so far of a long listing.
+func (d *dir) latest() []*name {
+	if l := d.listing; l != nil && len(l.order) > 0 {
+		return l.order
+	}
+	return d.order
 }
 
 // compact leaves out of order what is gone.

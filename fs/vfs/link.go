@@ -235,7 +235,7 @@ func (t *Tree) look(ctx context.Context, path string) (text string, link, dir bo
 // directory: whoever reads one (ls -l, find, rsync) reads them all.
 func (t *Tree) walkLinks(n *inode, start instant, most int) {
 	after := false
-	for _, nm := range n.names.in.dir.order {
+	for _, nm := range n.names.in.dir.latest() {
 		switch {
 		case nm == n.names:
 			after = true

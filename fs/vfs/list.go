@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
@@ -14,6 +15,8 @@ type listing struct {
 	class    conn.Class
 	excluded map[string]struct{} // names of which it proves nothing: changed here meanwhile
 	void     bool                // proves nothing at all: the directory was moved here meanwhile
+	order    []*name             // the directory's next order, as far as it was told
+	more     chan struct{}       // closed, and made anew, when there is more of it
 	err      error
 	done     chan struct{}
 }
@@ -33,24 +36,31 @@ const (
 )
 
 // list asks the server for a directory's entries, up to max (0: all). There is
-// one listing of a directory at a time. The answer is taken into the tree
-// before done is closed.
+// one listing of a directory at a time. What it tells is taken into the tree as
+// it comes, and all of it before done is closed.
 func (t *Tree) list(d *inode, max int, class conn.Class) *listing {
-	l := &listing{asked: t.tick(), max: max, class: class, excluded: map[string]struct{}{}, done: make(chan struct{})}
+	l := &listing{asked: t.tick(), max: max, class: class, excluded: map[string]struct{}{}, more: make(chan struct{}), done: make(chan struct{})}
 	for text := range d.dir.changing {
 		l.excluded[text] = struct{}{}
 	}
 	d.dir.listing = l
 	t.listings[l] = d
 	path := t.path(d)
+	some := func(ls conn.Listing) { t.listedSome(d, l, ls) }
 	t.later = append(t.later, func() {
-		t.remote.List(path, max, class).Then(func(ls conn.Listing, err error) {
+		t.remote.List(path, max, class, some).Then(func(ls conn.Listing, err error) {
 			if len(ls.Entries) <= chunk || !t.goes(func() { t.listed(d, l, ls, err) }) {
 				t.listed(d, l, ls, err)
 			}
 		})
 	})
 	return l
+}
+
+// proves reports whether names may be read from a listing that is under way by
+// an operation that began at start.
+func (l *listing) proves(t *Tree, start instant) bool {
+	return l != nil && l.max == 0 && !l.void && len(l.order) > 0 && t.fresh(l.asked, start)
 }
 
 // besideLookup starts the listing that goes with a lookup which had to ask:
@@ -70,7 +80,19 @@ func (t *Tree) besideLookup(d *inode, start instant) <-chan struct{} {
 	return t.list(d, besideMax, conn.Foreground).done
 }
 
-// listed takes a listing into the tree.
+// listedSome takes a part of a long listing into the tree.
+func (t *Tree) listedSome(d *inode, l *listing, ls conn.Listing) {
+	t.mu.Lock()
+	defer t.unlock()
+	if d.dir.listing != l || l.void {
+		return
+	}
+	t.take(d, l, &ls)
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+// listed takes the rest of a listing into the tree, or what became of it.
 func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 	t.mu.Lock()
 	defer t.unlock()
@@ -78,7 +100,10 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 		err = &conn.Error{Op: "readdir", Path: t.path(d), Kind: conn.NoMemory}
 	}
 	if err == nil && !l.void {
-		t.takeListing(d, l, &ls)
+		t.take(d, l, &ls)
+	}
+	if err == nil && !l.void {
+		t.whole(d, l, ls.Complete)
 	}
 	if d.dir.listing == l {
 		d.dir.listing = nil
@@ -99,19 +124,22 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 	t.walkListed(d, l)
 }
 
-// takeListing makes the directory what the listing says it is, except for
-// names of which something newer is known.
-func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
-	dir := d.dir
+// take makes of the directory what a part of a listing says of names, except
+// for those of which something newer is known.
+func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) {
+	dir, asked := d.dir, l.asked
+	if !ls.Asked.IsZero() {
+		asked = max(asked, min(t.since(ls.Asked), t.tick()))
+	}
 	base := t.path(d)
 	if base == "" {
+		l.void = true
 		return
 	}
-	order := make([]*name, 0, len(ls.Entries)+len(dir.changing))
-	kept := map[*name]struct{}{} // in order, but not confirmed by this listing
 	if dir.children == nil && len(ls.Entries) > 0 {
 		dir.children = make(map[string]*name, len(ls.Entries))
 	}
+	l.order = slices.Grow(l.order, len(ls.Entries))
 	for i := range ls.Entries {
 		if i%chunk == chunk-1 {
 			t.unlock()
@@ -126,47 +154,59 @@ func (t *Tree) takeListing(d *inode, l *listing, ls *conn.Listing) {
 			continue
 		}
 		e.Attr = t.shownAs(d, e.Name, e.Attr)
-		nm := dir.children[e.Name]
-		_, excluded := l.excluded[e.Name]
-		switch {
-		case nm != nil && nm.asked == l.asked:
-			continue // the server told the name twice
-		case excluded || nm != nil && nm.asked > l.asked:
-			if nm != nil {
-				order, kept[nm] = append(order, nm), struct{}{}
-			}
-			continue
-		case nm != nil && nm.node.attr.Mode.Type() != e.Attr.Mode.Type():
-			t.vanish(nm)
-			nm = nil
+		if nm := t.takeEntry(d, l, base, e, asked); nm != nil && nm.told != l.asked {
+			nm.told = l.asked
+			l.order = append(l.order, nm)
 		}
-		if nm == nil {
-			nm = t.attach(d, e.Name, t.newInode(join(base, e.Name), e.Attr, l.asked), l.asked)
-		} else {
-			nm.asked = l.asked
-			t.learn(nm.node, e.Attr, l.asked, false)
-		}
-		order = append(order, nm)
-	}
-	for text, nm := range dir.children {
-		if _, in := kept[nm]; in || nm.asked == l.asked {
-			continue
-		}
-		if _, excluded := l.excluded[text]; excluded || nm.asked > l.asked || !ls.Complete {
-			order = append(order, nm)
-		} else {
-			t.vanish(nm)
-		}
-	}
-	dir.order, dir.gone, dir.uses = order, 0, 0
-	dir.huge = !ls.Complete || len(ls.Entries) > besideMax
-	dir.refused = never
-	if ls.Complete {
-		dir.listed = l.asked
 	}
 	if ls.Unusable > 0 {
 		t.unusable += int64(ls.Unusable)
 		t.log.Warn("names on the sandbox that can't be shown were left out", "count", ls.Unusable)
+	}
+}
+
+// takeEntry takes one entry of a listing, asked for at asked, into the tree and
+// returns its name; nil where there is none any more.
+func (t *Tree) takeEntry(d *inode, l *listing, base string, e *conn.Entry, asked instant) *name {
+	nm := d.dir.children[e.Name]
+	if _, excluded := l.excluded[e.Name]; excluded || nm != nil && nm.asked > asked {
+		return nm
+	}
+	if nm != nil && nm.node.attr.Mode.Type() != e.Attr.Mode.Type() {
+		t.vanish(nm)
+		nm = nil
+	}
+	if nm == nil {
+		return t.attach(d, e.Name, t.newInode(join(base, e.Name), e.Attr, asked), asked)
+	}
+	nm.asked = asked
+	t.learn(nm.node, e.Attr, asked, false)
+	return nm
+}
+
+// whole makes a listing that has ended the directory's: what it did not tell is
+// gone, unless something newer is known.
+func (t *Tree) whole(d *inode, l *listing, complete bool) {
+	dir := d.dir
+	told := len(l.order)
+	for text, nm := range dir.children {
+		if nm.told == l.asked {
+			continue
+		}
+		if _, excluded := l.excluded[text]; excluded || nm.asked > l.asked || !complete {
+			l.order = append(l.order, nm)
+		} else {
+			t.vanish(nm)
+		}
+	}
+	dir.order, dir.gone, dir.uses = l.order, 0, 0
+	for _, nm := range l.order {
+		dir.gone += boolInt(nm.in == nil)
+	}
+	dir.huge = !complete || told > besideMax
+	dir.refused = never
+	if complete {
+		dir.listed = l.asked
 	}
 	t.lru.touch(&dir.lru)
 }

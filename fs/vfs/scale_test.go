@@ -29,7 +29,7 @@ func (f flat) Lstat(string) *conn.Call[conn.Attr] {
 	return conn.Answered(conn.Attr{Mode: conn.TypeDir | 0o755}, nil)
 }
 
-func (f flat) List(_ string, max int, _ conn.Class) *conn.Call[conn.Listing] {
+func (f flat) List(_ string, max int, _ conn.Class, _ func(conn.Listing)) *conn.Call[conn.Listing] {
 	l := conn.Listing{Complete: true}
 	for i := range f.n {
 		l.Entries = append(l.Entries, conn.Entry{

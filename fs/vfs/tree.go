@@ -187,6 +187,9 @@ func (t *Tree) tick() instant {
 	return t.last
 }
 
+// since returns the instant of a time by the clock.
+func (t *Tree) since(at time.Time) instant { return instant(at.Sub(t.base)) }
+
 // at returns an instant by the clock.
 func (t *Tree) at(i instant) time.Time { return t.base.Add(time.Duration(i)) }
 

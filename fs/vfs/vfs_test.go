@@ -174,13 +174,16 @@ func (m *mount) list(id vfs.NodeID) map[string]vfs.DirEntry {
 	m.must(err)
 	defer d.Release()
 	out := map[string]vfs.DirEntry{}
-	m.must(d.ReadPlus(m.ctx, 0, func(e *vfs.DirEntry) bool {
-		if _, twice := out[e.Name]; twice {
-			m.Errorf("readdir: %q twice", e.Name)
-		}
-		out[e.Name] = *e
-		return true
-	}))
+	for told, cookie := -1, uint64(0); told < len(out); {
+		told = len(out)
+		m.must(d.ReadPlus(m.ctx, cookie, func(e *vfs.DirEntry) bool {
+			if _, twice := out[e.Name]; twice {
+				m.Errorf("readdir: %q twice", e.Name)
+			}
+			out[e.Name], cookie = *e, e.Cookie
+			return true
+		}))
+	}
 	return out
 }
 

@@ -41,7 +41,7 @@ func testLinks(s *suite) {
 	ok(s, f.WriteAt([]byte("SHARED"), 0))
 	f.Close()
 	want(s, "the first name's content", s.get("file"), "SHARED")
-	for _, e := range ok(s, s.Remote.List(s.Dir, 0, conn.Foreground)).Entries {
+	for _, e := range ok(s, s.Remote.List(s.Dir, 0, conn.Foreground, nil)).Entries {
 		counted := uint32(2)
 		if s.Lacks.LinkCounts {
 			counted = 0

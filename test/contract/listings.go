@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
 )
@@ -32,31 +33,59 @@ func testListSizes(s *suite) {
 		dir := s.path(fmt.Sprint("d", n))
 		ok(s, s.Remote.Mkdir(dir, 0o755))
 		s.fill(dir, n)
-		l := ok(s, s.Remote.List(dir, 0, conn.Foreground))
+		l := ok(s, s.Remote.List(dir, 0, conn.Foreground, nil))
 		if !l.Complete || l.Unusable != 0 || len(l.Entries) != n {
 			s.Errorf("%d names: %d listed, complete %v, %d unusable", n, len(l.Entries), l.Complete, l.Unusable)
 		}
-		seen := map[string]bool{}
-		for _, e := range l.Entries {
-			seen[e.Name] = true
-		}
-		for i := range n {
-			if !seen[numbered(i)] {
-				s.Errorf("%s is not listed", numbered(i))
-			}
+		s.allListed(l.Entries, n)
+	}
+}
+
+func (s *suite) allListed(entries []conn.Entry, n int) {
+	s.Helper()
+	seen := map[string]bool{}
+	for _, e := range entries {
+		seen[e.Name] = true
+	}
+	for i := range n {
+		if !seen[numbered(i)] {
+			s.Errorf("%s is not listed", numbered(i))
 		}
 	}
+	if len(entries) != n {
+		s.Errorf("%d entries listed of %d", len(entries), n)
+	}
+}
+
+// A long listing may be told in parts, none of them asked for before List was
+// called or after it came, which together are the listing.
+func testListParts(s *suite) {
+	const n = 3000
+	s.fill(s.Dir, n)
+	var entries []conn.Entry
+	began := time.Now()
+	part := func(l conn.Listing) {
+		entries = append(entries, l.Entries...)
+		if !l.Asked.IsZero() && (l.Asked.Before(began) || l.Asked.After(time.Now())) {
+			s.Errorf("a part was asked for %v after the start", l.Asked.Sub(began))
+		}
+	}
+	l := ok(s, s.Remote.List(s.Dir, 0, conn.Foreground, part))
+	s.Logf("%d entries came before the answer", len(entries))
+	part(l)
+	want(s, "complete", l.Complete, true)
+	s.allListed(entries, n)
 }
 
 func testListMax(s *suite) {
 	s.fill(s.Dir, 250)
 	for _, limit := range []int{1, 99, 249} {
-		l := ok(s, s.Remote.List(s.Dir, limit, conn.Foreground))
+		l := ok(s, s.Remote.List(s.Dir, limit, conn.Foreground, nil))
 		if l.Complete || len(l.Entries) > limit || len(l.Entries) == 0 {
 			s.Errorf("at most %d: %d listed, complete %v", limit, len(l.Entries), l.Complete)
 		}
 	}
-	l := ok(s, s.Remote.List(s.Dir, 251, conn.Background))
+	l := ok(s, s.Remote.List(s.Dir, 251, conn.Background, nil))
 	want(s, "all but one less than allowed", l.Complete && len(l.Entries) == 250, true)
 }
 
@@ -66,7 +95,7 @@ func testListAttrs(s *suite) {
 	ok(s, s.Remote.Mkdir(s.path("dir"), 0o711))
 	ok(s, s.Remote.Symlink("nowhere", s.path("link")))
 	s.put("file2", "")
-	l := ok(s, s.Remote.List(s.Dir, 0, conn.Foreground))
+	l := ok(s, s.Remote.List(s.Dir, 0, conn.Foreground, nil))
 	want(s, "the number of entries", len(l.Entries), 4)
 	for _, e := range l.Entries {
 		a := s.stat(e.Name)
@@ -80,8 +109,8 @@ func testListAttrs(s *suite) {
 
 func testListKinds(s *suite) {
 	s.put("file", "x")
-	fails(s, s.Remote.List(s.path("file"), 0, conn.Foreground), conn.NotDir)
-	fails(s, s.Remote.List(s.path("missing"), 0, conn.Foreground), conn.NotExist)
+	fails(s, s.Remote.List(s.path("file"), 0, conn.Foreground, nil), conn.NotDir)
+	fails(s, s.Remote.List(s.path("missing"), 0, conn.Foreground, nil), conn.NotExist)
 }
 
 // Background work is answered as well, also with Foreground work beside it.
@@ -89,7 +118,7 @@ func testBackground(s *suite) {
 	s.fill(s.Dir, 150)
 	var behind []*conn.Call[conn.Listing]
 	for range 10 {
-		behind = append(behind, s.Remote.List(s.Dir, 0, conn.Background))
+		behind = append(behind, s.Remote.List(s.Dir, 0, conn.Background, nil))
 	}
 	for range 20 {
 		s.stat(numbered(7))

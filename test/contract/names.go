@@ -177,7 +177,7 @@ func testStrangeNames(s *suite) {
 		s.put(n, n)
 	}
 	listed := map[string]bool{}
-	for _, e := range ok(s, s.Remote.List(s.Dir, 0, conn.Foreground)).Entries {
+	for _, e := range ok(s, s.Remote.List(s.Dir, 0, conn.Foreground, nil)).Entries {
 		listed[e.Name] = true
 	}
 	want(s, "the number of names", len(listed), len(names))
@@ -199,7 +199,7 @@ func testMissingParents(s *suite) {
 	fails(s, s.Remote.Unlink(below), conn.NotExist)
 	fails(s, s.Remote.Rmdir(below), conn.NotExist)
 	fails(s, s.Remote.SetAttr(below, conn.SetAttr{Valid: conn.SetMode, Attr: conn.Attr{Mode: 0o600}}), conn.NotExist)
-	fails(s, s.Remote.List(below, 0, conn.Foreground), conn.NotExist)
+	fails(s, s.Remote.List(below, 0, conn.Foreground, nil), conn.NotExist)
 	fails(s, s.Remote.Readlink(below), conn.NotExist)
 	s.put("file", "x")
 	fails(s, s.Remote.Rename(s.path("file"), below, true), conn.NotExist)

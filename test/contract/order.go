@@ -94,7 +94,7 @@ func testOrderOfNames(s *suite) {
 	f.Close()
 	there := s.Remote.Lstat(dir + "/file")
 	moved := s.Remote.Rename(dir+"/file", s.path("file"), false)
-	listed := s.Remote.List(dir, 0, conn.Foreground)
+	listed := s.Remote.List(dir, 0, conn.Foreground, nil)
 	gone := s.Remote.Rmdir(dir)
 	missing := s.Remote.Lstat(dir)
 	for _, c := range calls {

@@ -57,6 +57,7 @@ var cases = []struct {
 	{"links", testLinks},
 	{"list-sizes", testListSizes},
 	{"list-max", testListMax},
+	{"list-parts", testListParts},
 	{"list-attrs", testListAttrs},
 	{"list-kinds", testListKinds},
 	{"modes", testModes},

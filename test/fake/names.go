@@ -25,45 +25,6 @@ func (r *Remote) Lstat(p string) *conn.Call[conn.Attr] {
 	})
 }
 
-// List implements conn.Remote. It costs two round trips, as OPENDIR and
-// READDIR do: the second request is made when the first is answered.
-func (r *Remote) List(p string, max int, class conn.Class) *conn.Call[conn.Listing] {
-	out := conn.NewCall[conn.Listing](nil)
-	opened := start(r, Request{Op: "opendir", Path: p, Class: class}, func() (*node, error) {
-		n, err := r.server.walk(p)
-		switch {
-		case err != nil:
-			return nil, err
-		case !n.mode.IsDir():
-			return nil, conn.NotDir
-		case !r.server.may(n, 4):
-			return nil, conn.Permission
-		}
-		return n, nil
-	})
-	opened.Then(func(n *node, err error) {
-		if err != nil {
-			out.Finish(conn.Listing{}, err)
-			return
-		}
-		read := start(r, Request{Op: "readdir", Path: p, Class: class}, func() (conn.Listing, error) {
-			l := conn.Listing{Complete: true, Entries: make([]conn.Entry, 0, len(n.names))}
-			for _, name := range n.names {
-				if max > 0 && len(l.Entries) == max {
-					l.Complete = false
-					break
-				}
-				a := n.children[name].attr()
-				a.Nlink = n.children[name].nlink
-				l.Entries = append(l.Entries, conn.Entry{Name: name, Attr: a})
-			}
-			return l, nil
-		})
-		read.Then(func(l conn.Listing, err error) { out.Finish(l, err) })
-	})
-	return out
-}
-
 // Readlink implements conn.Remote.
 func (r *Remote) Readlink(p string) *conn.Call[string] {
 	return start(r, Request{Op: "readlink", Path: p}, func() (string, error) {

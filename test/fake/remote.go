@@ -28,6 +28,10 @@ type Remote struct {
 	// error is its answer, and nothing is done. It runs on the server's
 	// goroutine: while it blocks, nothing is carried out.
 	Before func(Request) error
+	// Page, where not 0, is how many names a READDIR tells; else one tells all.
+	// Several are in flight, and what they tell of a long listing is passed on
+	// as it comes.
+	Page int
 	// MaxIO is the largest read or write that Info states (255 KiB).
 	MaxIO int
 

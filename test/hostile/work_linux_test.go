@@ -106,7 +106,9 @@ func (w *world) list(ctx context.Context, id vfs.NodeID) error {
 	}
 	defer d.Release()
 	var nodes []vfs.NodeID
-	err = d.ReadPlus(ctx, 0, func(e *vfs.DirEntry) bool {
+	cookie, told := uint64(0), 0
+	emit := func(e *vfs.DirEntry) bool {
+		cookie, told = e.Cookie, told+1
 		if e.Name == "" || len(e.Name) > 255 || bytes.ContainsAny([]byte(e.Name), "/\x00") {
 			w.Errorf("listed: %q", e.Name)
 		}
@@ -114,7 +116,11 @@ func (w *world) list(ctx context.Context, id vfs.NodeID) error {
 			nodes = append(nodes, e.Entry.Node)
 		}
 		return true
-	})
+	}
+	for before := -1; err == nil && told > before; {
+		before = told
+		err = d.ReadPlus(ctx, cookie, emit)
+	}
 	for _, n := range nodes {
 		w.tree.Forget(n, 1)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -192,7 +193,7 @@ func TestCountlessPieces(t *testing.T) {
 }
 
 func listOf(c *Client, max int) func(func(Listing, error)) *Request {
-	return func(done func(Listing, error)) *Request { return c.List("/d", max, done) }
+	return func(done func(Listing, error)) *Request { return c.List("/d", max, nil, done) }
 }
 
 func names(id uint32, entries ...string) []byte {
@@ -251,6 +252,45 @@ func TestListingWithoutEnd(t *testing.T) {
 	l, err := get(t, listOf(c, 1))
 	if err != nil && !errors.Is(err, ErrTooLarge) || l.Complete {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// A long listing comes in parts, each entry once; a short one at once.
+func TestListingInParts(t *testing.T) {
+	for _, packets := range []int{5, 10, 11, 40} {
+		c := lister(t, func(n int, id uint32) []byte {
+			if n > packets {
+				return status(id, 1)
+			}
+			var text []string
+			for i := range 100 {
+				text = append(text, fmt.Sprint(n, ".", i))
+			}
+			return names(id, text...)
+		})
+		var told []Entry
+		parts := 0
+		l, err := get(t, func(done func(Listing, error)) *Request {
+			return c.List("/d", 0, func(l Listing) {
+				if parts++; len(l.Entries) == 0 || l.Complete || l.Asked.IsZero() {
+					t.Errorf("part %d: %d entries, complete %v, asked %v", parts, len(l.Entries), l.Complete, l.Asked)
+				}
+				told = append(told, l.Entries...)
+			}, done)
+		})
+		if err != nil || !l.Complete {
+			t.Errorf("%+v, %v", l, err)
+		}
+		seen := map[string]bool{}
+		for _, e := range append(told, l.Entries...) {
+			seen[e.Name] = true
+		}
+		if len(seen) != 100*packets || len(told)+len(l.Entries) != len(seen) {
+			t.Errorf("%d names told in parts, %d at the end, %d different ones", len(told), len(l.Entries), len(seen))
+		}
+		if want := max(0, packets-10); parts != want {
+			t.Errorf("%d packets: told in %d parts, want %d", packets, parts, want)
+		}
 	}
 }
 

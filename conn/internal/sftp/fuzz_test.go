@@ -82,7 +82,7 @@ func FuzzServer(f *testing.F) {
 			left <- struct{}{}
 		})
 		c.Lstat("/a", func(Attr, error) { left <- struct{}{} })
-		c.List("/d", 0, func(Listing, error) { left <- struct{}{} })
+		c.List("/d", 0, nil, func(Listing, error) { left <- struct{}{} })
 		c.StatVFS("/d", func(StatVFS, error) { left <- struct{}{} })
 		_, _ = theirs.Write(stream)
 		_ = theirs.Close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 )
 
 // Listing is a directory's content.
@@ -11,7 +12,15 @@ type Listing struct {
 	Entries  []Entry
 	Complete bool // false: it has more than was asked for
 	Unusable int  // names left out: empty, too long, with a slash or NUL, or twice
+
+	// Asked is when the first of the READDIRs was sent that told these entries:
+	// the server looked at each of them later than that.
+	Asked time.Time
 }
+
+// long is how many names make a listing one whose entries are told as they
+// come: what is shorter takes one or two round trips and is told at once.
+const long = 1000
 
 // MaxEntries bounds a listing: at some 100 bytes an entry, 100 MB.
 const MaxEntries = 1 << 20
@@ -27,23 +36,32 @@ const (
 type list struct {
 	c       *Client
 	max     int // 0: none but MaxEntries
+	some    func(Listing)
 	done    func(Listing, error)
 	handle  string
 	out     Listing
 	seen    map[string]struct{}
-	told    int   // names that came, usable or not
-	window  int   // READDIRs to keep in flight
-	flight  []int // numbers of the READDIRs in flight
-	sent    int   // the number of the last one
-	end     int   // the number of the first one that said EOF; 0: none did
-	replied bool  // done was called
+	told    int       // names that came, usable or not
+	window  int       // READDIRs to keep in flight
+	flight  []readdir // in flight
+	sent    int       // the number of the last one
+	end     int       // the number of the first one that said EOF; 0: none did
+	replied bool      // done was called
+}
+
+// readdir is one READDIR.
+type readdir struct {
+	number int
+	sent   time.Time
 }
 
 // List lists a directory up to max entries, 0 for all; one of more than
 // MaxEntries ends with ErrTooLarge. 2 round trips, and one for each 100 names
-// beyond 100, fewer as the number of requests in flight grows.
-func (c *Client) List(path string, max int, done func(Listing, error)) *Request {
-	l := &list{c: c, max: max, done: done, window: firstReaddirs, seen: make(map[string]struct{})}
+// beyond 100, fewer as the number of requests in flight grows. If there are many
+// names and some is not nil, it is called with the entries as they come, before
+// done, which gets the rest.
+func (c *Client) List(path string, max int, some func(Listing), done func(Listing, error)) *Request {
+	l := &list{c: c, max: max, some: some, done: done, window: firstReaddirs, seen: make(map[string]struct{})}
 	r := request(typeOpendir, typeHandle, stringsOf([]string{path}), (*decoder).handle, func(h string, err error) {
 		if err != nil {
 			done(Listing{}, err)
@@ -60,10 +78,10 @@ func (c *Client) List(path string, max int, done func(Listing, error)) *Request 
 func (l *list) more() {
 	for l.end == 0 && !l.replied && len(l.flight) < l.window {
 		l.sent++
-		number := l.sent
-		l.flight = append(l.flight, number)
+		r := readdir{number: l.sent, sent: time.Now()}
+		l.flight = append(l.flight, r)
 		l.c.start(request(typeReaddir, typeName, stringsOf([]string{l.handle}), decodeNames, func(b nameBatch, err error) {
-			l.names(number, b, err)
+			l.names(r, b, err)
 		}))
 	}
 }
@@ -89,31 +107,35 @@ func decodeNames(d *decoder) nameBatch {
 
 // names takes one READDIR's answer. The listing is whole when one said EOF and
 // all before it were answered, in whatever order.
-func (l *list) names(number int, batch nameBatch, err error) {
-	l.flight = slices.DeleteFunc(l.flight, func(n int) bool { return n == number })
+func (l *list) names(r readdir, batch nameBatch, err error) {
+	l.flight = slices.DeleteFunc(l.flight, func(f readdir) bool { return f == r })
 	switch {
 	case l.replied:
 		return
 	case err == io.EOF:
-		if l.end == 0 || number < l.end {
-			l.end = number
+		if l.end == 0 || r.number < l.end {
+			l.end = r.number
 		}
 	case err != nil:
 		l.finish(err, false)
 		return
 	default:
-		l.add(batch)
+		l.add(batch, r.sent)
 	}
-	if !l.replied && l.end > 0 && (len(l.flight) == 0 || slices.Min(l.flight) > l.end) {
+	before := func(f readdir) bool { return f.number <= l.end }
+	if !l.replied && l.end > 0 && !slices.ContainsFunc(l.flight, before) {
 		l.finish(nil, true)
 	}
 }
 
-func (l *list) add(batch nameBatch) {
+func (l *list) add(batch nameBatch, asked time.Time) {
+	if len(l.out.Entries) == 0 || asked.Before(l.out.Asked) {
+		l.out.Asked = asked
+	}
 	l.out.Unusable += batch.unusable
 	l.told += batch.count
 	for _, e := range batch.entries {
-		if l.max > 0 && len(l.out.Entries) == l.max {
+		if l.max > 0 && len(l.seen) == l.max {
 			l.finish(nil, false)
 			return
 		}
@@ -127,6 +149,10 @@ func (l *list) add(batch nameBatch) {
 	if l.told > MaxEntries {
 		l.finish(ErrTooLarge, false)
 		return
+	}
+	if l.some != nil && l.told > long {
+		l.some(l.out)
+		l.out = Listing{}
 	}
 	l.window = min(l.window*2, maxReaddirs)
 	l.more()
