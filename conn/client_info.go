@@ -13,11 +13,14 @@ type identity struct {
 	pid      int    // of the sshd process that serves it
 	start    string // when that process started, in its kernel's units: tells it from a later one with its pid
 	uid, gid uint32
+	seconds  int64     // what the server's clock showed, in whole seconds since 1970, 0 if not told,
+	asked    time.Time // at some moment between this
+	told     time.Time // and this
 }
 
 // whoami prints the parent of the shell, which is the connection's sshd, the
-// user, and the parent's line of /proc.
-const whoami = `exec sh -c 'echo sbxmount $PPID $(id -u) $(id -g); cat /proc/$PPID/stat'`
+// user, the time, and the parent's line of /proc.
+const whoami = `exec sh -c 'echo sbxmount $PPID $(id -u) $(id -g) $(date +%s); cat /proc/$PPID/stat'`
 
 // whoTimeout bounds the wait for a slow shell.
 const whoTimeout = 20 * time.Second
@@ -28,11 +31,13 @@ func (conn *connection) askWho(ctx context.Context) {
 	defer close(conn.who)
 	ctx, cancel := context.WithTimeout(ctx, whoTimeout)
 	defer cancel()
+	asked := time.Now()
 	out, err := conn.t.run(ctx, whoami)
 	if err != nil {
 		return
 	}
 	if id, ok := parseIdentity(out); ok {
+		id.asked, id.told = asked, time.Now()
 		conn.mu.Lock()
 		conn.id = &id
 		conn.mu.Unlock()
@@ -44,7 +49,7 @@ func parseIdentity(out string) (id identity, ok bool) {
 	_, out, ok = strings.Cut(out, "sbxmount ") // a shell's start-up files may print before it
 	line, stat, found := strings.Cut(out, "\n")
 	fields := strings.Fields(line)
-	if !ok || !found || len(fields) != 3 {
+	if !ok || !found || len(fields) < 3 {
 		return id, false
 	}
 	pid, err1 := strconv.Atoi(fields[0])
@@ -54,6 +59,11 @@ func parseIdentity(out string) (id identity, ok bool) {
 		return id, false
 	}
 	id = identity{pid: pid, uid: uint32(uid), gid: uint32(gid)}
+	if len(fields) > 3 {
+		if s, err := strconv.ParseInt(fields[3], 10, 64); err == nil && s > 0 && s < 1<<40 {
+			id.seconds = s
+		}
+	}
 	if at := strings.LastIndexByte(stat, ')'); at >= 0 {
 		const startTime = 22 - 3 // proc_pid_stat(5): field 22, of which 3 is the first behind the name
 		if rest := strings.Fields(stat[at+1:]); len(rest) > startTime {
@@ -63,6 +73,36 @@ func parseIdentity(out string) (id identity, ok bool) {
 		}
 	}
 	return id, true
+}
+
+// Clock is what is known of the server's clock.
+type Clock struct {
+	// Connected is when the present connection was made. What was known before
+	// counts no more: a sandbox that is paused loses its connections, and its
+	// clock may be behind when it goes on.
+	Connected time.Time
+	// Seconds since 1970, whole ones, is what the clock showed at some moment
+	// between Asked and Told; 0 where nobody told.
+	Seconds     int64
+	Asked, Told time.Time
+}
+
+// Clock returns what a shell on the server told of its clock when the connection
+// was made. No round trip.
+func (c *Client) Clock() Clock {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.primary
+	if conn == nil {
+		return Clock{Connected: c.now()}
+	}
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	k := Clock{Connected: conn.since}
+	if id := conn.id; id != nil {
+		k.Seconds, k.Asked, k.Told = id.seconds, id.asked, id.told
+	}
+	return k
 }
 
 // learnInfo makes what Info tells. Where the home directory is root's, which

@@ -377,3 +377,33 @@ func TestRecoveryIsQuick(t *testing.T) {
 		t.Errorf("%d round trips", best)
 	}
 }
+
+// The server tells its clock with each connection, and what it told on an
+// earlier one is known to be from before.
+func TestClock(t *testing.T) {
+	s := newSite(t, time.Millisecond, openssh.Options{})
+	c := s.dial(t)
+	first := clockOf(t, c)
+	s.link.Cut()
+	must(t, c.Lstat(s.Dir))
+	if second := clockOf(t, c); !second.Connected.After(first.Told) {
+		t.Errorf("%+v after %+v", second, first)
+	}
+}
+
+// clockOf waits for the shell's answer.
+func clockOf(t *testing.T, c *conn.Client) conn.Clock {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		k := c.Clock()
+		if k.Seconds == 0 {
+			continue
+		}
+		if s := time.Unix(k.Seconds, 0); k.Asked.Before(k.Connected) || s.After(k.Told) || s.Before(k.Asked.Add(-time.Second)) {
+			t.Errorf("%+v", k)
+		}
+		return k
+	}
+	t.Fatal("the server's clock is not told")
+	panic("unreachable")
+}

@@ -1,6 +1,10 @@
 package vfs
 
-import "time"
+import (
+	"time"
+
+	"github.com/sbxmount/sbxmount/conn"
+)
 
 // serverClock is our idea of the server's clock. A new file's mtime says which
 // whole second it was there at some moment between question and answer; the
@@ -10,6 +14,15 @@ type serverClock struct {
 	low, high time.Duration // server's clock minus ours, between these
 	known     bool
 	sampled   time.Time
+	connected time.Time // samples from before it are of another time
+}
+
+// told takes in what the server itself told of its clock.
+func (c *serverClock) told(k conn.Clock) {
+	c.connected = k.Connected
+	if k.Seconds != 0 && k.Told.After(c.sampled) {
+		c.sample(k.Asked, k.Told, k.Seconds)
+	}
 }
 
 // sample learns from a file that the server made between sent and received,
@@ -27,10 +40,11 @@ func (c *serverClock) sample(sent, received time.Time, mtime int64) {
 }
 
 // passed returns when, by our clock, the server's second was over for sure;
-// false where the server's clock is not known, or only from long ago: a sandbox
-// that was paused meanwhile may have its clock behind.
+// false where the server's clock is not known, or only from long ago or from an
+// earlier connection: a sandbox that was paused meanwhile may have its clock
+// behind.
 func (c *serverClock) passed(second int64, now time.Time) (time.Time, bool) {
-	if !c.known || now.Sub(c.sampled) > clockGood {
+	if !c.known || now.Sub(c.sampled) > clockGood || c.sampled.Before(c.connected) {
 		return time.Time{}, false
 	}
 	return time.Unix(second+1, 0).Add(-c.low), true

@@ -60,10 +60,23 @@ func (t *Tree) fileOf(n *inode) *file {
 // after it is told from later content by its mtime.
 func (t *Tree) seen(n *inode) time.Time {
 	seen := t.at(n.since)
+	if t.clockTold != nil {
+		t.clock.told(t.clockTold())
+	}
 	if over, ok := t.clock.passed(n.attr.Mtime, t.now()); ok && over.Before(seen) {
 		return over
 	}
 	return seen
+}
+
+// proven reports whether all content that is kept may serve a new open, and drops
+// what may not. What is learned of the server's clock counts also for what was
+// fetched before.
+func (f *file) proven() bool {
+	if !f.wrote {
+		f.content.Seen(f.n.attr.Mtime, f.t.seen(f.n))
+	}
+	return f.content.Fresh()
 }
 
 // useFile is fileOf for what needs no content.

@@ -378,21 +378,50 @@ func TestCopyRange(t *testing.T) {
 // Where the server's clock is known, content of old files is proven by size and
 // mtime at once; else it takes 2 s after the mtime was first seen.
 func TestOldContentIsTrusted(t *testing.T) {
-	for _, known := range []bool{false, true} {
-		bubble(t, vfs.Options{}, oneFile, func(m *mount) {
-			time.Sleep(time.Hour)
-			if known {
-				m.create(vfs.RootID, "new", "")
+	create := func(m *mount) { m.create(vfs.RootID, "new", "") }
+	for _, c := range []struct {
+		how           string
+		before, after func(*mount) // reading for the first time
+		clock         func(start time.Time) conn.Clock
+		waits         int
+	}{
+		{how: "not known", waits: 2},
+		{how: "from a file made before", before: create},
+		{how: "from a file made after", after: create},
+		{how: "told", clock: func(start time.Time) conn.Clock {
+			return conn.Clock{Connected: start, Seconds: start.Unix(), Asked: start, Told: start}
+		}},
+		{how: "told, but of a file changed just now", clock: func(start time.Time) conn.Clock {
+			return conn.Clock{Connected: start, Seconds: start.Unix() - 3600, Asked: start, Told: start}
+		}, waits: 2},
+		{how: "from before the present connection", before: create, clock: func(start time.Time) conn.Clock {
+			return conn.Clock{Connected: start.Add(time.Second)}
+		}, waits: 2},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			var start time.Time
+			told := func() conn.Clock {
+				if c.clock == nil {
+					return conn.Clock{}
+				}
+				return c.clock(start)
 			}
-			m.list(vfs.RootID)
-			m.read("a")
-			time.Sleep(2 * ttl)
-			m.list(vfs.RootID)
-			want := 2
-			if known {
-				want = 0
-			}
-			m.costs("reading again past the TTL", want, func() { m.read("a") })
+			bubble(t, vfs.Options{Clock: told}, oneFile, func(m *mount) {
+				time.Sleep(time.Hour)
+				start = time.Now()
+				if c.before != nil {
+					c.before(m)
+				}
+				time.Sleep(2 * ttl)
+				m.list(vfs.RootID)
+				m.read("a")
+				if c.after != nil {
+					c.after(m)
+				}
+				time.Sleep(2 * ttl)
+				m.list(vfs.RootID)
+				m.costs("reading again past the TTL", c.waits, func() { m.read("a") })
+			})
 		})
 	}
 }

@@ -28,7 +28,7 @@ func (t *Tree) newHandle(n *inode, flags conn.OpenFlags, attach func(*content.Fi
 	if attach != nil && attach(f.content) || flags&conn.OpenTrunc != 0 {
 		f.changed()
 	}
-	if h.keep = f.content.Fresh() && f.pages == f.version; !h.keep {
+	if h.keep = f.proven() && f.pages == f.version; !h.keep {
 		f.content.Unserved()
 	}
 	f.pages = f.version

@@ -75,6 +75,9 @@ type Options struct {
 	MaxInodes int
 	// RTT tells the link's present round trip time; nil where nobody knows.
 	RTT func() time.Duration
+	// Clock tells what the server told of its clock; nil where nobody knows.
+	// Neither it nor RTT may wait for anything.
+	Clock func() conn.Clock
 	// Log and Now default to discarding and to time.Now.
 	Log *slog.Logger
 	Now func() time.Time
@@ -112,6 +115,8 @@ type Tree struct {
 	log      *slog.Logger
 	now      func() time.Time
 	base     time.Time // of instants
+	// clockTold is Options.Clock.
+	clockTold func() conn.Clock
 
 	// mu guards all below and every inode, name and dir. It is held for work in
 	// memory alone: never while a Remote is called, a Call is waited for or the
@@ -162,7 +167,7 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 	}
 	t := &Tree{
 		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes,
-		max: cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(),
+		max: cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
 		asking: map[*inode]*question{}, resolve: make(chan struct{}, maxResolve), questions: map[*question]*inode{}, listings: map[*listing]*inode{},
 		open: map[*file]struct{}{}, nodes: map[NodeID]*inode{}, inos: inoTable{key: o.InoKey, taken: map[uint64]struct{}{}},
 	}

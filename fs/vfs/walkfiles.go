@@ -144,7 +144,7 @@ func (f *file) here() bool {
 	if f.content == nil {
 		return false
 	}
-	f.content.Fresh() // drops what may not; what the kernel has is KeepCache's concern
+	f.proven() // drops what may not; what the kernel has is KeepCache's concern
 	return f.content.Whole()
 }
 

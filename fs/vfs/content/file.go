@@ -9,7 +9,7 @@ import (
 
 // File is one file's content as local programs see it, and the sole owner of
 // its size. All methods may be called by several goroutines at once. Size,
-// Learn, Retimed, Fresh, Whole, Dirty, Attach, Handle and Lost neither block nor
+// Learn, Seen, Retimed, Fresh, Whole, Dirty, Attach, Handle and Lost neither block nor
 // start anything; the others may start operations and call the Opener, and so must
 // not be called under a lock that its methods take.
 type File struct {
@@ -106,6 +106,16 @@ func (f *File) prove(mtime int64) {
 		f.mtime, f.seen = mtime, f.store.now()
 	}
 	f.unproven = true
+}
+
+// Seen tells that the server's clock was past mtime's second at that time for
+// sure, which may be earlier than the File was told of mtime.
+func (f *File) Seen(mtime int64, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if mtime == f.mtime && !f.sender.busy() {
+		f.seen = min(f.seen, f.store.stamp(at))
+	}
 }
 
 // Retimed tells that a SetAttr by path of ours was answered and gave the file
