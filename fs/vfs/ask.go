@@ -38,6 +38,7 @@ func (t *Tree) ask(d *inode, text string, start instant) *question {
 			delete(t.questions, q)
 			q.err = err
 			t.walk.heard = t.tick()
+			t.overtaken(d, q.asked)
 			if !q.void {
 				t.answered(d, text, t.shownAs(d, text, a), err, q.asked)
 			}
@@ -138,6 +139,9 @@ func (t *Tree) revalidate(ctx context.Context, n *inode, start instant) error {
 			d, text := n.names.in, n.names.text
 			q = t.ask(d, text, start)
 			t.askAhead(n.names, start)
+			if n.dir != nil {
+				t.attend(n, start)
+			}
 			beside = t.besideLookup(d, start)
 		}
 		if err := t.wait(ctx, q.done, beside); err != nil {

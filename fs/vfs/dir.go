@@ -57,7 +57,7 @@ func (d *DirHandle) begin(ctx context.Context) (err error) {
 func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*listing, error) {
 	for !t.fresh(d.dir.listed, start) {
 		l := d.dir.listing
-		if l == nil {
+		if l == nil || l.late {
 			l = t.list(d, 0, conn.Foreground)
 		}
 		var more <-chan struct{}

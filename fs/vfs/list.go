@@ -15,6 +15,7 @@ type listing struct {
 	class    conn.Class
 	excluded map[string]struct{} // names of which it proves nothing: changed here meanwhile
 	void     bool                // proves nothing at all: the directory was moved here meanwhile
+	late     bool                // in the background, and behind much else
 	order    []*name             // the directory's next order, as far as it was told
 	more     chan struct{}       // closed, and made anew, when there is more of it
 	err      error
@@ -43,6 +44,9 @@ func (t *Tree) list(d *inode, max int, class conn.Class) *listing {
 	for text := range d.dir.changing {
 		l.excluded[text] = struct{}{}
 	}
+	if old := d.dir.listing; old != nil {
+		old.void = true // it is told no changes any more
+	}
 	d.dir.listing = l
 	t.listings[l] = d
 	path := t.path(d)
@@ -68,7 +72,7 @@ func (l *listing) proves(t *Tree, start instant) bool {
 func (t *Tree) besideLookup(d *inode, start instant) <-chan struct{} {
 	dir := d.dir
 	switch {
-	case dir.listing != nil:
+	case dir.listing != nil && !dir.listing.late:
 		return dir.listing.done
 	case t.ttl == 0 || dir.huge || t.fresh(dir.listed, start):
 		return nil
@@ -78,6 +82,16 @@ func (t *Tree) besideLookup(d *inode, start instant) <-chan struct{} {
 		return nil // the last one was hardly used
 	}
 	return t.list(d, besideMax, conn.Foreground).done
+}
+
+// overtaken is told that an LSTAT of a name in d, asked for at asked, was answered
+// before the listing of d that was on its way already: one of the background class
+// that is not here after three times as long stands behind much else, and whoever
+// has to wait in d once more has it listed in front of that.
+func (t *Tree) overtaken(d *inode, asked instant) {
+	if l, now := d.dir.listing, t.tick(); l != nil && l.class == conn.Background && now-l.asked > 3*(now-asked) {
+		l.late = true
+	}
 }
 
 // listedSome takes a part of a long listing into the tree.

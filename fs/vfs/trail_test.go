@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sbxmount/sbxmount/conn"
 	"github.com/sbxmount/sbxmount/fs/vfs"
 	"github.com/sbxmount/sbxmount/test/fake"
 )
@@ -64,6 +65,81 @@ func TestTrailLeft(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := m.remote.Count("opendir"); n > 256+9 {
 			t.Errorf("%d listings for three steps of three directories", n)
+		}
+	})
+}
+
+// As git status does when nothing has changed: it comes to some directories that
+// no tree's order leads to, and then looks at the files. It waits where it begins
+// and where it changes something, and hardly anywhere else.
+func TestTrailFromTheStart(t *testing.T) {
+	prepare := func(s *fake.Server) {
+		for i := range 20 {
+			for j := range 9 {
+				s.WriteFile(fmt.Sprintf("%s/repo/src/package%02d/file%d.go", home, i, j), "x")
+			}
+		}
+		for _, p := range []string{"HEAD", "config", "index", "refs/heads/main", "info/exclude"} {
+			s.WriteFile(home+"/repo/.git/"+p, p)
+		}
+	}
+	bubble(t, vfs.Options{Clock: func() conn.Clock { return conn.Clock{Seconds: 1 << 33, Asked: time.Now(), Told: time.Now()} }}, prepare, func(m *mount) {
+		k := newDcache(m)
+		read := func(p string) {
+			k.lstat(p)
+			h, err := m.tree.Open(m.ctx, k.entries[p].entry.Node, conn.OpenRead)
+			m.must(err)
+			m.readAll(h)
+			h.Release()
+		}
+		status := func() {
+			k.lstat("/repo")
+			m.getattr(k.entries["/repo"].entry.Node)
+			for _, p := range []string{"HEAD", "config", "refs/heads/main", "index", "info/exclude"} {
+				read("/repo/.git/" + p)
+			}
+			m.getattr(vfs.RootID)
+			for i := range 20 {
+				for j := range 9 {
+					k.lstat(fmt.Sprintf("/repo/src/package%02d/file%d.go", i, j))
+				}
+			}
+		}
+		status()
+		for range 2 {
+			time.Sleep(3 * ttl)
+			if waits := m.waits(status); waits > 5 {
+				t.Errorf("%d waits", waits)
+			}
+		}
+	})
+}
+
+// Who only looks at a directory from time to time pays once for the guess that
+// he goes where somebody went from there.
+func TestTrailGuessesOnce(t *testing.T) {
+	prepare := func(s *fake.Server) {
+		for i := range 12 {
+			s.WriteFile(fmt.Sprintf("%s/d%02d/f", home, i), "x")
+		}
+	}
+	bubble(t, vfs.Options{}, prepare, func(m *mount) {
+		k := newDcache(m)
+		for i := range 12 {
+			k.lstat(fmt.Sprintf("/d%02d/f", i))
+		}
+		first := k.entries["/d00"].entry.Node
+		var listings []int
+		for range 4 {
+			time.Sleep(3 * ttl)
+			m.remote.ResetCounts()
+			m.getattr(first)
+			time.Sleep(ttl / 2)
+			listings = append(listings, m.remote.Count("opendir"))
+		}
+		t.Logf("%d listings", listings)
+		if listings[0] > 13 || listings[1]+listings[2]+listings[3] > 3 { // those beside the look are of the root
+			t.Errorf("listings: %d", listings)
 		}
 	})
 }

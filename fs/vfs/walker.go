@@ -39,6 +39,7 @@ type walker struct {
 	streak      int     // evidence that files are opened in an order
 	openedAt    instant // when that was
 	trail       *inode  // where programs came last
+	arrived     instant // when that was
 }
 
 const (
@@ -138,6 +139,7 @@ type dirWalk struct {
 
 	arrived instant // when a program came here, for the trail
 	next    *inode  // where it went from here
+	guessed bool    // that it goes there again, and it has not yet
 }
 
 // walkReadDir and walkLookup tell the walker what programs ask for.
