@@ -53,6 +53,33 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// What sbxmount takes of memory and processors is judged, too.
+func TestBounds(t *testing.T) {
+	read := Work{Name: "read x", Bytes: 1 << 30, Limit: ReadBig, On: []Condition{mid}}
+	few, many := walkOf(1000), walkOf(100_000)
+	row := func(w *Work, system string, cpu float64, rss int64) Result {
+		return Result{Work: w.Name, Condition: mid.String(), System: system, on: mid, work: w, Sample: Sample{Seconds: 1, CPUSeconds: cpu, MaxRSS: rss}}
+	}
+	for _, c := range []struct {
+		cpu       float64
+		few, many int64
+		bad       int
+	}{{2, 20 << 20, 60 << 20, 0}, {3, 20 << 20, 60 << 20, 1}, {2, 20 << 20, 120 << 20, 1}, {2, 300 << 20, 357 << 20, 1}} {
+		r := newReport("own", 1)
+		r.Results = []Result{row(&read, "sbxmount", c.cpu, 1), row(&read, "sshfs", 2.5, 1), row(&few, "sbxmount", 0, c.few), row(&many, "sbxmount", 0, c.many)}
+		r.judge([]Work{read, few, many})
+		bad := 0
+		for _, v := range r.Targets {
+			if !v.OK {
+				bad++
+			}
+		}
+		if len(r.Targets) != 3 || bad != c.bad {
+			t.Errorf("%+v: %+v", c, r.Targets)
+		}
+	}
+}
+
 func TestFailedCellsAreNoTimes(t *testing.T) {
 	w := Work{Name: "read x", Targets: []Target{{mid, "sbxmount", "sshfs", 1, 0}}}
 	r := made(&w, mid)
@@ -74,10 +101,17 @@ func TestReportIsWritten(t *testing.T) {
 	if err := r.save(dir); err != nil {
 		t.Fatal(err)
 	}
+	for i, curve := range []Work{walkOf(1000), walkOf(10_000), readersOf(1, 1<<20), readersOf(4, 1<<20)} {
+		r.Results = append(r.Results, Result{
+			Work: curve.Name, Condition: mid.String(), System: "sbxmount", on: mid, work: &curve,
+			MBPerSec: float64(i + 1), Sample: Sample{Seconds: float64(i + 1), MaxRSS: int64(i+1) << 20},
+		})
+	}
 	if err := drawAll(r, dir); err != nil {
 		t.Fatal(err)
 	}
-	for name, holds := range map[string]string{"results.json": `"system": "sbxmount"`, "read.svg": "<svg", "works.svg": "sbxmount"} {
+	for name, holds := range map[string]string{"results.json": `"system": "sbxmount"`, "read.svg": "<svg", "works.svg": "sbxmount",
+		"files.svg": "seconds", "memory.svg": "MB", "readers.svg": "MB/s"} {
 		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(text), holds) {
 			t.Errorf("%s: %v, or without %s", name, err, holds)
 		}
@@ -97,7 +131,7 @@ func TestTableIsConsistent(t *testing.T) {
 			t.Errorf("%s is there twice", w.Name)
 		}
 		names[w.Name] = true
-		if w.Do == nil || w.Packets == "" || len(w.On) == 0 || len(w.Targets) == 0 || w.Writes && w.Check == nil {
+		if w.Do == nil || w.Packets == "" || len(w.On) == 0 || len(w.Targets) == 0 && w.Curve.Name == "" || w.Writes && w.Check == nil {
 			t.Errorf("%s is incomplete", w.Name)
 		}
 		for _, target := range w.Targets {
@@ -136,7 +170,7 @@ func TestFlags(t *testing.T) {
 // local measures on the local disk what is otherwise done over a mount: the
 // works and their checks have to agree with a file system that is right.
 func TestWorksOnALocalDirectory(t *testing.T) {
-	for _, w := range works(Scale{Big: 1 << 20, Huge: 100}) {
+	for _, w := range works(Scale{Big: 8 << 20, Huge: 100, Files: []int{300}, Readers: []int{3}}) {
 		t.Run(w.Name, func(t *testing.T) {
 			b := &bench{lab: &lab{temp: t.TempDir(), self: os.Args[0]}}
 			site, err := b.site(&w)

@@ -129,6 +129,29 @@ func randomReader(path string, size int64, count int, seed uint64) error {
 	return nil
 }
 
+// readParts reads all files of a directory, several of them at a time.
+func readParts(dir string, readers int) error {
+	parts, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, readers)
+	var reading sync.WaitGroup
+	for r := range readers {
+		reading.Go(func() {
+			for i := r; i < len(parts) && errs[r] == nil; i += readers {
+				about, err := parts[i].Info()
+				if err == nil {
+					err = readBig(filepath.Join(dir, parts[i].Name()), about.Size())
+				}
+				errs[r] = err
+			}
+		})
+	}
+	reading.Wait()
+	return errors.Join(errs...)
+}
+
 // text is what an editor saves the nth time.
 func text(n int) []byte {
 	return bytes.Repeat([]byte(fmt.Sprintf("version %d of a text\n", n)), 200)

@@ -30,7 +30,10 @@
 // # What comes out
 //
 // A table with the ratio for each target, results.json with every sample, and
-// SVG plots. Beside the time stand round trips (the longest chain of request
+// SVG plots: throughput against the round trip, seconds a work, and curves over
+// the number of files (time and memory) and of readers. What sbxmount takes is
+// judged, too: CPU seconds of reads beside sshfs's, the largest resident memory of
+// all rows, and what each file of a large tree adds to it. Beside the time stand round trips (the longest chain of request
 // and answer that crossed the link, package link), bytes, CPU seconds and the
 // largest resident memory of the system's processes.
 package main

@@ -68,7 +68,7 @@ func makeFiles(dir string, dirs, each int) error {
 
 // makeHuge makes a directory of count empty files.
 func makeHuge(dir string, count int) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for n := range count {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"image/color"
 	"path/filepath"
@@ -29,8 +30,14 @@ func drawAll(r *Report, dir string) error {
 		drawThroughput(r, "read", filepath.Join(dir, "read.svg")),
 		drawThroughput(r, "write", filepath.Join(dir, "write.svg")),
 		drawTimes(r, filepath.Join(dir, "works.svg")),
+		drawCurve(r, "files", "Time of a walk", "seconds", seconds, filepath.Join(dir, "files.svg")),
+		drawCurve(r, "files", "Resident memory after a walk", "MB", megabytes, filepath.Join(dir, "memory.svg")),
+		drawCurve(r, "readers", "Readers at once", "MB/s", func(x Result) float64 { return x.MBPerSec }, filepath.Join(dir, "readers.svg")),
 	)
 }
+
+func seconds(x Result) float64   { return x.Seconds }
+func megabytes(x Result) float64 { return float64(x.MaxRSS) / 1e6 }
 
 // in are the systems that results pass a filter for, in the order of the table.
 func (r *Report) in(filter func(Result) bool) (names []string) {
@@ -48,25 +55,54 @@ func drawThroughput(r *Report, verb, path string) error {
 	moves := func(x Result) bool {
 		return x.MBPerSec > 0 && x.on.Rate == 0 && strings.HasPrefix(x.Work, verb+" ")
 	}
-	names := r.in(moves)
-	if len(names) == 0 {
-		return nil
-	}
 	p := plot.New()
 	p.Title.Text = "Large file, " + verb
 	p.X.Label.Text = "round trip, ms"
 	p.Y.Label.Text = "MB/s"
 	p.Y.Min = 0
+	return drawLines(r, p, moves, func(x Result) plotter.XY {
+		return plotter.XY{X: float64(x.on.RTT) / float64(time.Millisecond), Y: x.MBPerSec}
+	}, path)
+}
+
+// drawCurve draws what one curve's works took, both axes logarithmic.
+func drawCurve(r *Report, curve, title, unit string, took func(Result) float64, path string) error {
+	axis := ""
+	in := func(x Result) bool {
+		is := x.work != nil && x.work.Curve.Name == curve && took(x) > 0
+		if is {
+			axis = x.work.Curve.Axis
+		}
+		return is
+	}
+	r.in(in)
+	p := plot.New()
+	p.Title.Text = title + ", at a round trip of " + mid.RTT.String()
+	p.X.Label.Text, p.Y.Label.Text = axis+" (logarithmic)", unit+" (logarithmic)"
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	return drawLines(r, p, in, func(x Result) plotter.XY {
+		return plotter.XY{X: float64(x.work.Curve.X), Y: took(x)}
+	}, path)
+}
+
+// drawLines draws a line for each system through the points of the results that
+// pass a filter; nothing where there are none.
+func drawLines(r *Report, p *plot.Plot, filter func(Result) bool, point func(Result) plotter.XY, path string) error {
+	names := r.in(filter)
+	if len(names) == 0 {
+		return nil
+	}
 	p.Legend.Top = true
 	p.Add(plotter.NewGrid())
 	for _, name := range names {
 		var points plotter.XYs
 		for _, x := range r.Results {
-			if x.System == name && x.Error == "" && moves(x) {
-				points = append(points, plotter.XY{X: float64(x.on.RTT) / float64(time.Millisecond), Y: x.MBPerSec})
+			if x.System == name && x.Error == "" && filter(x) {
+				points = append(points, point(x))
 			}
 		}
-		slices.SortFunc(points, func(a, b plotter.XY) int { return int(a.X - b.X) })
+		slices.SortFunc(points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
 			return err
@@ -82,7 +118,7 @@ func drawThroughput(r *Report, verb, path string) error {
 // drawTimes draws the seconds of each work over the common link, on a
 // logarithmic scale, a bar for each system.
 func drawTimes(r *Report, path string) error {
-	common := func(x Result) bool { return x.on == mid }
+	common := func(x Result) bool { return x.on == mid && (x.work == nil || x.work.Curve.Name == "") }
 	names := r.in(common)
 	var works []string
 	for _, x := range r.Results {

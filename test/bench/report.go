@@ -58,6 +58,80 @@ func (r *Report) judge(works []Work) {
 			}
 		}
 	}
+	r.judgeProcessor(works)
+	r.judgeMemory()
+	r.judgeFiles()
+}
+
+// Bounds of what sbxmount may take, in each row.
+const (
+	// mostMemory is its cache's default and 100 MiB.
+	mostMemory = (256 + 100) << 20
+	// mostPerFile is what each further file of a tree may add.
+	mostPerFile = 1 << 10
+)
+
+// judgeProcessor compares what reading takes of the processors with sshfs and
+// its ssh and proxy, which do the same over the same link.
+func (r *Report) judgeProcessor(works []Work) {
+	for _, w := range works {
+		if w.Limit != ReadBig {
+			continue
+		}
+		for _, c := range w.On {
+			ours, ok1 := r.find(w.Name, c, "sbxmount")
+			theirs, ok2 := r.find(w.Name, c, "sshfs")
+			if !ok1 || !ok2 {
+				continue
+			}
+			gib := float64(w.Bytes) / (1 << 30)
+			r.Targets = append(r.Targets, Verdict{
+				Work: w.Name, Condition: c.String(), OK: ours.CPUSeconds <= theirs.CPUSeconds, Got: ours.CPUSeconds / gib,
+				Target: fmt.Sprintf("sbxmount's CPU seconds a GiB: %.2f at most, as sshfs", theirs.CPUSeconds/gib),
+			})
+		}
+	}
+}
+
+// judgeMemory judges the row that took most: then all others hold, too.
+func (r *Report) judgeMemory() {
+	most := Result{}
+	for _, x := range r.Results {
+		if x.Error == "" && x.System == "sbxmount" && x.MaxRSS > most.MaxRSS {
+			most = x
+		}
+	}
+	if most.MaxRSS > 0 {
+		r.Targets = append(r.Targets, Verdict{
+			Work: "every row; most in " + most.Work, Condition: most.Condition, OK: most.MaxRSS <= mostMemory,
+			Target: fmt.Sprintf("sbxmount's resident MiB: %d at most", mostMemory>>20), Got: float64(most.MaxRSS) / (1 << 20),
+		})
+	}
+}
+
+// judgeFiles judges what the files of the largest tree take beyond those of the
+// smallest.
+func (r *Report) judgeFiles() {
+	var least, most Result
+	for _, x := range r.Results {
+		if x.Error != "" || x.System != "sbxmount" || x.work == nil || x.work.Files == 0 {
+			continue
+		}
+		if least.work == nil || x.work.Files < least.work.Files {
+			least = x
+		}
+		if most.work == nil || x.work.Files > most.work.Files {
+			most = x
+		}
+	}
+	if most.work == nil || most.work.Files == least.work.Files {
+		return
+	}
+	each := float64(most.MaxRSS-least.MaxRSS) / float64(most.work.Files-least.work.Files)
+	r.Targets = append(r.Targets, Verdict{
+		Work: most.Work, Condition: most.Condition, OK: each <= mostPerFile,
+		Target: fmt.Sprintf("sbxmount's resident bytes a file: %d at most", mostPerFile), Got: each,
+	})
 }
 
 func (t Target) judge(work string, ours, theirs float64) Verdict {

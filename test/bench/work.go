@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,7 +50,9 @@ type Work struct {
 	Check Step   // right, on the server or in Local? Its time does not count
 
 	Bytes   int64 // of content moved, for the throughput
+	Files   int   // that it comes to know, for the memory that each takes
 	Targets []Target
+	Curve   Curve // that it is a point of, if any
 }
 
 // Step is a part of a work.
@@ -104,17 +107,19 @@ func faster(times map[Condition]float64) (targets []Target) {
 
 // Scale is how large the works are.
 type Scale struct {
-	Big  int64 // bytes of the large file
-	Huge int   // names in the large directory
+	Big     int64 // bytes of the large file
+	Huge    int   // names in the large directory
+	Files   []int // in the walked trees
+	Readers []int // at once
 }
 
 var (
-	full  = Scale{Big: 256 << 20, Huge: 100_000}
-	quick = Scale{Big: 32 << 20, Huge: 10_000}
+	full  = Scale{Big: 256 << 20, Huge: 100_000, Files: []int{1000, 10_000, 100_000}, Readers: []int{1, 2, 4, 8, 16, 32, 64}}
+	quick = Scale{Big: 32 << 20, Huge: 10_000, Files: []int{1000, 10_000}, Readers: []int{1, 8, 64}}
 )
 
 func works(s Scale) []Work {
-	return append(append(bulk(s), reading(s)...), writing(s)...)
+	return slices.Concat(bulk(s), reading(s), writing(s), scaling(s))
 }
 
 // mib names a size.
