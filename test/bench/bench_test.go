@@ -38,11 +38,11 @@ func TestTargets(t *testing.T) {
 		got    float64
 		ok     bool
 	}{
-		{Target{mid, "sbxmount", "sshfs", 10, 0}, 10, true},
-		{Target{mid, "sbxmount", "sshfs", 11, 0}, 10, false},
-		{Target{slow, "sbxmount", "link", 0.9, 0}, 0.8, false}, // 20 MB in 1 s of 200 Mbit/s
-		{Target{mid, "sshfs", "sbxmount", 0, 2}, 450, false},
-		{Target{mid, "sbxmount", "sshfs", 0, 2}, -450, true},
+		{Target{mid, "sbxmount", "sshfs", 10, 0, 0}, 10, true},
+		{Target{mid, "sbxmount", "sshfs", 11, 0, 0}, 10, false},
+		{Target{slow, "sbxmount", "link", 0.9, 0, 0}, 0.8, false}, // 20 MB in 1 s of 200 Mbit/s
+		{Target{mid, "sshfs", "sbxmount", 0, 2, 0}, 450, false},
+		{Target{mid, "sbxmount", "sshfs", 0, 2, 0}, -450, true},
 	} {
 		w := Work{Name: "read x", Bytes: 20e6, Targets: []Target{test.target}}
 		r := made(&w, test.target.On)
@@ -81,7 +81,7 @@ func TestBounds(t *testing.T) {
 }
 
 func TestFailedCellsAreNoTimes(t *testing.T) {
-	w := Work{Name: "read x", Targets: []Target{{mid, "sbxmount", "sshfs", 1, 0}}}
+	w := Work{Name: "read x", Targets: []Target{{mid, "sbxmount", "sshfs", 1, 0, 0}}}
 	r := made(&w, mid)
 	r.Results[0].Error = "a byte was missing"
 	r.judge([]Work{w})
@@ -139,7 +139,7 @@ func TestTableIsConsistent(t *testing.T) {
 			for _, c := range w.On {
 				measured = measured || c == target.On
 			}
-			if !measured || !strings.Contains(known, target.System) || !strings.Contains(known, target.Against) {
+			if !measured || !strings.Contains(known, target.System) || !strings.Contains(known, target.Against) || w.Probes != (target.Probes > 0) {
 				t.Errorf("%s: target %v at %v cannot be judged", w.Name, target, target.On)
 			}
 		}
@@ -188,6 +188,11 @@ func TestWorksOnALocalDirectory(t *testing.T) {
 			for range times {
 				if err := w.Do(t.Context(), site); err != nil {
 					t.Fatal(err)
+				}
+			}
+			if w.Probes {
+				if took, err := probed(site); err != nil || took <= 0 {
+					t.Errorf("probes: %v, %v", took, err)
 				}
 			}
 			if w.Check == nil {

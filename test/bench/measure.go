@@ -31,6 +31,7 @@ type Sample struct {
 	RoundTrips int64   `json:"round_trips"` // longest chain of request and answer
 	Up         int64   `json:"up"`          // bytes over the link
 	Down       int64   `json:"down"`
+	Probe99    float64 `json:"probe_99,omitempty"` // seconds that 99 of 100 probes took at most
 }
 
 // Result is what a system did with a work under a condition.
@@ -145,7 +146,14 @@ func (b *bench) sample(ctx context.Context, w *Work, s System, site *Site) (_ Sa
 			return Sample{}, fmt.Errorf("not delivered or wrong: %w", err)
 		}
 	}
+	probe := 0.
+	if w.Probes {
+		if probe, err = probed(site); err != nil {
+			return Sample{}, err
+		}
+	}
 	return Sample{
+		Probe99: probe,
 		Seconds: took.Seconds(), CPUSeconds: (usage.CPU - used.CPU).Seconds(), MaxRSS: usage.MaxRSS,
 		RoundTrips: links.RoundTrips, Up: links.Up, Down: links.Down,
 	}, nil

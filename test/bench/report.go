@@ -49,6 +49,11 @@ func (r *Report) judge(works []Work) {
 			if !ok {
 				continue
 			}
+			if t.Probes > 0 {
+				trips := ours.Probe99 / t.On.RTT.Seconds()
+				r.Targets = append(r.Targets, Verdict{Work: w.Name, Condition: t.On.String(), Target: t.String(), Got: trips, OK: trips <= t.Probes})
+				continue
+			}
 			theirs, ok := r.find(w.Name, t.On, t.Against)
 			if t.Against == "link" {
 				theirs.Seconds, ok = float64(w.Bytes)*8/float64(t.On.Rate), true

@@ -55,6 +55,8 @@ func serveIO(args []string) error {
 		return writeBig(args[1], n)
 	case "random":
 		return readRandomly(args[1], n, randomThreads, randomReads)
+	case "probe":
+		return probeBeside(args[1], n)
 	case "readers":
 		return readParts(args[1], int(n))
 	case "save":

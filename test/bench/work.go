@@ -49,6 +49,7 @@ type Work struct {
 	Limit Stream // the same by conn alone; 0: likewise
 	Check Step   // right, on the server or in Local? Its time does not count
 
+	Probes  bool  // it leaves in Local how long each of many small requests took
 	Bytes   int64 // of content moved, for the throughput
 	Files   int   // that it comes to know, for the memory that each takes
 	Targets []Target
@@ -88,9 +89,16 @@ type Target struct {
 	// Within, if not 0, is what counts instead of Times: the most round trips
 	// that it may take longer.
 	Within float64
+
+	// Probes, if not 0, is what counts instead of Times: the most round trips
+	// that 99 of 100 Probes of the work may take. Against is not looked at.
+	Probes float64
 }
 
 func (t Target) String() string {
+	if t.Probes > 0 {
+		return fmt.Sprintf("%s's 99th percentile: %g round trips", t.System, t.Probes)
+	}
 	if t.Within > 0 {
 		return fmt.Sprintf("%s within %g round trips of %s", t.System, t.Within, t.Against)
 	}

@@ -20,10 +20,10 @@ func bulk(s Scale) []Work {
 		Limit:   ReadBig,
 		Bytes:   s.Big,
 		Targets: []Target{
-			{near, "sbxmount", "sshfs", 1.8, 0}, {near, "sbxmount", "limit", 0.75, 0},
-			{mid, "sbxmount", "sshfs", 15, 0}, {mid, "sbxmount", "ssh", 3, 0}, {mid, "sbxmount", "limit", 0.8, 0},
-			{far, "sbxmount", "sshfs", 40, 0}, {far, "sbxmount", "ssh", 6, 0},
-			{slow, "sbxmount", "link", 0.93, 0},
+			{near, "sbxmount", "sshfs", 1.8, 0, 0}, {near, "sbxmount", "limit", 0.75, 0, 0},
+			{mid, "sbxmount", "sshfs", 15, 0, 0}, {mid, "sbxmount", "ssh", 3, 0, 0}, {mid, "sbxmount", "limit", 0.8, 0, 0},
+			{far, "sbxmount", "sshfs", 40, 0, 0}, {far, "sbxmount", "ssh", 6, 0, 0},
+			{slow, "sbxmount", "link", 0.93, 0, 0},
 		},
 	}, {
 		Name:    "write " + mib(s.Big) + " + fsync",
@@ -40,11 +40,11 @@ func bulk(s Scale) []Work {
 		},
 		Bytes: s.Big,
 		Targets: []Target{
-			{near, "sbxmount", "sshfs", 1.5, 0},
-			{mid, "sbxmount", "sshfs", 2.3, 0}, {mid, "sbxmount", "limit", 0.85, 0},
-			{mid, "async", "sshfs", 2.3, 0},
-			{far, "sbxmount", "sshfs", 8, 0}, {far, "async", "sshfs", 8, 0},
-			{slow, "sbxmount", "link", 0.9, 0},
+			{near, "sbxmount", "sshfs", 1.5, 0, 0},
+			{mid, "sbxmount", "sshfs", 2.3, 0, 0}, {mid, "sbxmount", "limit", 0.85, 0, 0},
+			{mid, "async", "sshfs", 2.3, 0, 0},
+			{far, "sbxmount", "sshfs", 8, 0, 0}, {far, "async", "sshfs", 8, 0, 0},
+			{slow, "sbxmount", "link", 0.9, 0, 0},
 		},
 	}, {
 		Name:    "cp of " + mib(s.Big) + " inside the mount",
@@ -58,7 +58,16 @@ func bulk(s Scale) []Work {
 		Check: func(_ context.Context, site *Site) error {
 			return readBig(filepath.Join(site.Dir, "copy"), s.Big)
 		},
-		Targets: []Target{{mid, "sbxmount", "sshfs", 10, 0}, {mid, "async", "sshfs", 10, 0}},
+		Targets: []Target{{mid, "sbxmount", "sshfs", 10, 0, 0}, {mid, "async", "sshfs", 10, 0, 0}},
+	}, {
+		Name:    "statfs beside a read of " + mib(s.Big),
+		Packets: "one request and its answer at a time, which data in flight must not hold up",
+		On:      []Condition{mid},
+		Prepare: big,
+		Do:      own("probe big", s.Big),
+		Bytes:   s.Big,
+		Probes:  true,
+		Targets: []Target{{On: mid, System: "sbxmount", Probes: 2}},
 	}, {
 		Name:    "16 threads of random 4 KiB reads",
 		Packets: "16 READs in flight and no more bytes than are asked for",

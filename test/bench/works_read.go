@@ -59,7 +59,7 @@ func reading(s Scale) []Work {
 			Do:      shell(`ls -l huge >"$LOCAL/out"`),
 			SSH:     `$SSH sandbox "ls -l '$DIR/huge'" >"$LOCAL/out"`,
 			Check:   lines("out", func(*Site) (int, error) { return s.Huge + 1, nil }), // and the total
-			Targets: []Target{{mid, "sbxmount", "ssh", 1. / 3, 0}},
+			Targets: []Target{{mid, "sbxmount", "ssh", 1. / 3, 0, 0}},
 		},
 		{
 			Name:     "first ls after the start",

@@ -30,7 +30,7 @@ func writing(Scale) []Work {
 	in.Name = "rsync -a 200 files in"
 	in.Packets = "for each file create, write, attributes, close, rename"
 	in.SSH = tarIn
-	in.Targets = []Target{{mid, "sbxmount", "sshfs", 4, 0}, {mid, "async", "sshfs", 40, 0}, {mid, "async", "ssh", 1. / 3, 0}}
+	in.Targets = []Target{{mid, "sbxmount", "sshfs", 4, 0, 0}, {mid, "async", "sshfs", 40, 0, 0}, {mid, "async", "ssh", 1. / 3, 0, 0}}
 	again.Name = "rsync -a again, nothing to do"
 	again.Packets = "listings alone: names, sizes and times are the same"
 	again.Warm = true
@@ -46,7 +46,7 @@ func writing(Scale) []Work {
 		Do:      shell(`mkdir new && tar xf "$FIXTURES/files.tar" -C new`),
 		SSH:     tarIn,
 		Check:   arrived,
-		Targets: []Target{{mid, "sbxmount", "sshfs", 3.5, 0}, {mid, "async", "sshfs", 25, 0}},
+		Targets: []Target{{mid, "sbxmount", "sshfs", 3.5, 0, 0}, {mid, "async", "sshfs", 25, 0, 0}},
 	}, {
 		Name:    "rm -r 200 files in 20 directories",
 		Packets: "listings, then an unlink for each file and an rmdir for each directory",
@@ -57,7 +57,7 @@ func writing(Scale) []Work {
 		Do:      shell(`rm -r old`),
 		SSH:     `$SSH sandbox "rm -r '$DIR/old'"`,
 		Check:   absent("old"),
-		Targets: []Target{{mid, "sbxmount", "sshfs", 1.1, 0}, {mid, "async", "sshfs", 8, 0}},
+		Targets: []Target{{mid, "sbxmount", "sshfs", 1.1, 0, 0}, {mid, "async", "sshfs", 8, 0, 0}},
 	}, {
 		Name:    "20 editor saves with fsync",
 		Packets: "for each create, write, fsync, close, rename, then open and read",
@@ -67,7 +67,7 @@ func writing(Scale) []Work {
 		Writes:  true,
 		Do:      own("save text", saveCount),
 		Check:   func(_ context.Context, site *Site) error { return saved(site.Dir, saveCount) },
-		Targets: []Target{{mid, "sbxmount", "sshfs", 2.2, 0}, {mid, "async", "sshfs", 2.2, 0}},
+		Targets: []Target{{mid, "sbxmount", "sshfs", 2.2, 0, 0}, {mid, "async", "sshfs", 2.2, 0, 0}},
 	}, {
 		Name:    "git clone of 400 files, then checkout of another branch",
 		Packets: "creates and writes of a pack, an index and a tree; a replace of half of it",
@@ -77,6 +77,6 @@ func writing(Scale) []Work {
 		Writes:  true,
 		Do:      shell(`git clone -q "$FIXTURES/origin" clone && git -C clone checkout -q other`),
 		Check:   cloned,
-		Targets: []Target{{mid, "sbxmount", "sshfs", 4, 0}, {mid, "async", "sshfs", 20, 0}},
+		Targets: []Target{{mid, "sbxmount", "sshfs", 4, 0, 0}, {mid, "async", "sshfs", 20, 0, 0}},
 	}}
 }
