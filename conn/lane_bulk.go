@@ -145,13 +145,23 @@ func (c *Client) spreads(o *op) bool {
 
 // pickBulk returns the least loaded bulk lane that has the file open and room
 // for n bytes, and whether any has it open. It opens the file on a lane with
-// room otherwise. c.mu is held.
+// room otherwise. Once lanes of other connections have the file, those of the
+// connection that carries names are left alone: an answer there stands behind
+// all that the server has sent on that connection, whatever the lane. c.mu is
+// held.
 func (c *Client) pickBulk(f *file, n int) (best *lane, serves bool) {
 	var fresh *lane
+	apart := false
+	for l, lf := range f.onLanes {
+		apart = apart || lf.ready && l.conn != c.primary
+	}
 	for _, l := range c.bulk.lanes {
 		lf := f.onLanes[l]
 		if lf != nil && lf.ready {
 			serves = true
+		}
+		if apart && l.conn == c.primary {
+			continue
 		}
 		switch {
 		case l.data+n > laneWindow:
@@ -239,7 +249,7 @@ func (c *Client) grow() {
 	rtt := c.state.rtt
 	useful := 2 + int(rtt.Seconds()*usefulRate/laneWindow)
 	want := min(useful, (headstart*asked+laneWindow-1)/laneWindow)
-	for len(b.lanes)+b.opening < want {
+	for c.bulkLanes() < want {
 		conn := c.roomiest()
 		if conn == nil {
 			break
@@ -248,18 +258,39 @@ func (c *Client) grow() {
 		conn.opening++
 		c.wg.Go(func() { c.addLane(conn) })
 	}
-	for c.primary.full() && len(c.extra)+b.dialing < c.o.MaxConns-1 &&
-		len(b.lanes)+b.opening+b.dialing*c.o.MaxLanes < want {
+	apart := b.dialing * c.o.MaxLanes
+	for _, conn := range c.extra {
+		apart += conn.lanes() + conn.opening
+	}
+	for ; len(c.extra)+b.dialing < c.o.MaxConns-1 && apart < want; apart += c.o.MaxLanes {
 		b.dialing++
 		c.wg.Go(c.addConnection)
 	}
 }
 
+// bulkLanes counts the lanes that serve or are being opened: where there are
+// connections apart from that of names, theirs. c.mu is held.
+func (c *Client) bulkLanes() int {
+	if len(c.extra) == 0 {
+		return len(c.bulk.lanes) + c.bulk.opening
+	}
+	n := 0
+	for _, conn := range c.extra {
+		n += conn.lanes() + conn.opening
+	}
+	return n
+}
+
 // roomiest returns the connection with the fewest lanes that may have another.
-// c.mu is held.
+// That of names gets bulk lanes while there is no other: a connection takes
+// three times as long to make as a lane. c.mu is held.
 func (c *Client) roomiest() *connection {
+	conns := c.extra
+	if len(conns) == 0 {
+		conns = []*connection{c.primary}
+	}
 	var best *connection
-	for _, conn := range append(slices.Clone(c.extra), c.primary) {
+	for _, conn := range conns {
 		if !conn.full() && (best == nil || conn.lanes()+conn.opening < best.lanes()+best.opening) {
 			best = conn
 		}

@@ -104,3 +104,39 @@ func TestIdleLanesClose(t *testing.T) {
 	}
 	f.Close()
 }
+
+// Once other connections have lanes, bulk data leaves that of names: an answer
+// there would stand behind all that is on its way.
+func TestBulkLeavesTheNamesConnection(t *testing.T) {
+	c, f, data := spread(t)
+	got := make([]byte, len(data))
+	apart := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for l, lf := range f.(*file).onLanes {
+			if lf.ready && l.conn != c.primary {
+				return true
+			}
+		}
+		return false
+	}
+	for deadline := time.Now().Add(20 * time.Second); !apart(); {
+		must(t, f.ReadAt(got, 0))
+		if time.Now().After(deadline) {
+			t.Fatalf("no lanes apart: %+v", c.Status())
+		}
+	}
+	began := time.Now()
+	must(t, f.ReadAt(got, 0))
+	if !bytes.Equal(got, data) {
+		t.Error("wrong bytes")
+	}
+	c.mu.Lock()
+	for _, l := range c.bulk.lanes {
+		if l.conn == c.primary && l.lastUsed.After(began) {
+			t.Error("a bulk lane of the names' connection was used")
+		}
+	}
+	c.mu.Unlock()
+	f.Close()
+}
