@@ -17,6 +17,7 @@ import (
 type login struct {
 	ctx   context.Context // the dial's: x/crypto's callbacks have none
 	o     *AuthOptions
+	turn  *turn
 	files keyFiles
 	agent net.Conn // nil where there is none
 	stop  func() bool
@@ -26,12 +27,12 @@ type login struct {
 var errPrompt = errors.New("no answer to the question for a password")
 
 // newLogin reads the key files and reaches for the agent.
-func newLogin(ctx context.Context, o *Options) (*login, error) {
+func newLogin(ctx context.Context, o *Options, t *turn) (*login, error) {
 	files, err := readKeyFiles(o.Auth.Identities)
 	if err != nil {
 		return nil, err
 	}
-	l := &login{ctx: ctx, o: &o.Auth, files: files}
+	l := &login{ctx: ctx, o: &o.Auth, turn: t, files: files}
 	if o.Auth.Agent {
 		l.reachAgent()
 	}
@@ -49,8 +50,20 @@ func (l *login) reachAgent() {
 	if err != nil {
 		return // as ssh does: the other methods are left
 	}
-	l.agent = c
+	l.agent = &agentConn{Conn: c, turn: l.turn}
 	l.stop = context.AfterFunc(l.ctx, func() { _ = c.Close() })
+}
+
+// agentConn is a connection to an agent, which may have to ask a person.
+type agentConn struct {
+	net.Conn
+	turn *turn
+}
+
+// Read waits for the agent's answer.
+func (c *agentConn) Read(p []byte) (int, error) {
+	defer c.turn.ours()()
+	return c.Conn.Read(p)
 }
 
 // close lets the agent go.
@@ -136,6 +149,7 @@ func (l *login) challenge(_, _ string, questions []string, _ []bool) ([]string, 
 }
 
 func (l *login) ask(question string) (string, error) {
+	defer l.turn.ours()()
 	answer, err := l.o.Prompt(l.ctx, question)
 	if err != nil {
 		return "", errPrompt
@@ -145,6 +159,7 @@ func (l *login) ask(question string) (string, error) {
 
 // askOnce asks what an earlier dial may have asked already.
 func (l *login) askOnce(question string) (string, error) {
+	defer l.turn.ours()() // also while another dial asks
 	return l.o.answers.get(l.ctx, question, l.ask)
 }
 

@@ -22,8 +22,9 @@ type Client struct {
 	o    Options
 	dial func(context.Context) (transport, error) // one connection, one login attempt
 	open opener
-	able features // of the server; constant after Dial
-	info Info     // constant after Dial
+	wall func() time.Time // the clock on the wall, which goes on while the machine sleeps
+	able features         // of the server; constant after Dial
+	info Info             // constant after Dial
 
 	ctx    context.Context // of all goroutines; ends with Close
 	cancel context.CancelCauseFunc
@@ -48,7 +49,12 @@ type Client struct {
 	fences  []fence // sessions that ended with mutations unanswered
 	state   stateMachine
 	wakeUp  chan struct{} // tells the link's goroutine that an op waits
+	retry   chan struct{} // tells it that an attempt may succeed now
 	later   []func()      // what unlock runs once mu is released
+
+	doubted time.Time               // when the link last was in doubt
+	began   time.Time               // when the attempt to connect began
+	giveUp  context.CancelCauseFunc // ends that attempt; nil while there is none
 }
 
 var _ Remote = (*Client)(nil)
@@ -86,7 +92,11 @@ func newClient(ctx context.Context, o Options, dial func(context.Context) (trans
 	c := &Client{
 		o: o, dial: dial, open: open, strips: PermMask,
 		files: make(map[*file]struct{}), held: make(holds), listing: make(holds), idents: make(map[string]*ident),
-		wakeUp: make(chan struct{}, 1),
+		wakeUp: make(chan struct{}, 1), retry: make(chan struct{}, 1),
+		wall: func() time.Time { return time.Now().Round(0) },
+	}
+	if o.wall != nil {
+		c.wall = o.wall
 	}
 	c.state.init(o.Log)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -104,6 +114,9 @@ func newClient(ctx context.Context, o Options, dial func(context.Context) (trans
 	c.serve(conn, first)
 	c.wg.Go(c.keepLink)
 	c.wg.Go(c.keepTime)
+	if o.NetworkChanges != nil {
+		c.wg.Go(func() { c.keepNetwork(o.NetworkChanges) })
+	}
 	return c, nil
 }
 
@@ -141,10 +154,7 @@ func (c *Client) shut(cause error) {
 		c.closed = cause
 	}
 	c.cancel(cause)
-	conns := slices.Clone(c.extra)
-	if c.primary != nil {
-		conns = append(conns, c.primary)
-	}
+	conns := c.present()
 	c.mu.Unlock()
 	for _, conn := range conns {
 		conn.close()
@@ -155,6 +165,15 @@ func (c *Client) shut(cause error) {
 	for _, o := range c.takeAll() {
 		c.end(o, nil, Attr{}, cause)
 	}
+}
+
+// present returns the connections that serve. c.mu is held.
+func (c *Client) present() []*connection {
+	conns := slices.Clone(c.extra)
+	if c.primary != nil {
+		conns = append(conns, c.primary)
+	}
+	return conns
 }
 
 // takeAll takes every op that is on no lane. c.mu is held.

@@ -12,8 +12,9 @@ import (
 type connection struct {
 	t     transport
 	since time.Time
-	who   chan identity // tells once who its server process is; closed without where nobody can tell
-	gone  chan struct{} // closed when the Client has taken it out of service
+	who   chan identity      // tells once who its server process is; closed without where nobody can tell
+	gone  chan struct{}      // closed when the Client has taken it out of service
+	doubt chan time.Duration // the link may have gone: a sign of life is due within this time
 
 	// Guarded by Client.mu.
 	opening int   // bulk lanes being opened
@@ -25,13 +26,14 @@ type connection struct {
 	id    *identity      // of its server process, once known
 	cause error          // why it ended
 	dead  chan struct{}  // closed with cause
-	wg    sync.WaitGroup // the watchers of its lanes
+	wg    sync.WaitGroup // guard, and the watchers of its lanes
 }
 
 func (c *Client) newConnection(t transport) *connection {
 	conn := &connection{t: t, since: time.Now(), limit: c.o.MaxLanes, dead: make(chan struct{}),
-		who: make(chan identity, 1), gone: make(chan struct{})}
+		who: make(chan identity, 1), gone: make(chan struct{}), doubt: make(chan time.Duration, 1)}
 	conn.wg.Go(func() { conn.askWho(c.ctx) })
+	conn.wg.Go(func() { c.guard(conn) })
 	conn.wg.Go(func() {
 		err := t.wait()
 		if err == nil {
@@ -122,37 +124,49 @@ func (conn *connection) settle() {
 	conn.wg.Wait()
 }
 
-// Bounds of silence. Together they find a dead link within 20 seconds; the
-// first one keeps proxies from taking an idle connection for dead.
+// Bounds of silence. Together they find a dead link within 20 seconds, a
+// second of which goes into looking once a second; the first one keeps proxies
+// from taking an idle connection for dead.
 const (
-	silenceToAsk = 9 * time.Second
+	silenceToAsk = 8 * time.Second
 	silenceToEnd = 10 * time.Second // after asking
-	wakeToEnd    = 5 * time.Second  // after asking, when this machine has slept
+	wakeToEnd    = 5 * time.Second  // after asking, when this machine has slept: its radio needs a while
+	// changeToEnd is after asking, when this machine's network has changed: a
+	// packet that was lost is sent again three times within. On links whose
+	// round trip is longer than a third of it, three round trips.
+	changeToEnd = 2 * time.Second
+
+	// silenceToGiveUp ends an attempt to connect whose other end owes an answer.
+	// There is nothing to ask with before SSH serves.
+	silenceToGiveUp = silenceToAsk + silenceToEnd
 )
 
-// watch looks after one connection until it ends: it asks for a sign of life
-// after a silence, and ends it when none comes. Any byte is one.
-func (c *Client) watch(conn *connection) {
+// guard looks after one connection until it ends, from before its first session
+// on: it asks for a sign of life after a silence, or when the link is in doubt,
+// and ends it when none comes. Any byte is one.
+func (c *Client) guard(conn *connection) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	wall, mono := time.Now().Round(0), time.Now()
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
 	for {
 		select {
 		case <-conn.dead:
-			c.ended(conn)
 			return
+		case bound := <-conn.doubt:
+			c.prove(ctx, conn, bound)
 		case <-tick.C:
-		}
-		c.endHung(conn)
-		slept := time.Now().Round(0).Sub(wall)-time.Since(mono) > silenceToAsk
-		wall, mono = time.Now().Round(0), time.Now()
-		switch {
-		case slept:
-			c.prove(conn, wakeToEnd)
-		case time.Since(conn.t.lastByte()) > silenceToAsk:
-			c.prove(conn, silenceToEnd)
+			if c.endHung(conn); time.Since(conn.t.lastByte()) > silenceToAsk {
+				c.prove(ctx, conn, silenceToEnd)
+			}
 		}
 	}
+}
+
+// watch takes a connection that serves out of service when it ends.
+func (c *Client) watch(conn *connection) {
+	<-conn.dead
+	c.ended(conn)
 }
 
 // endHung ends the connection if one of its lanes has not answered anything
@@ -176,21 +190,36 @@ func (c *Client) endHung(conn *connection) {
 }
 
 // prove asks for a sign of life and ends the connection when within the bound
-// not a byte comes.
-func (c *Client) prove(conn *connection, bound time.Duration) {
+// not a byte comes. New doubt meanwhile shortens the wait.
+func (c *Client) prove(ctx context.Context, conn *connection, bound time.Duration) {
 	asked := time.Now()
-	ctx, cancel := context.WithTimeout(c.ctx, bound)
+	since := asked
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := conn.t.ping(ctx)
-	switch {
-	case err == nil:
-		c.measured(time.Since(asked))
-	case c.ctx.Err() != nil:
-	case ctx.Err() == nil:
-		conn.end(err)
-	case conn.t.lastByte().After(asked):
-	default:
-		conn.end(errSilent)
+	late := time.NewTimer(bound)
+	defer late.Stop()
+	answer := make(chan error, 1)
+	go func() { answer <- conn.t.ping(ctx) }()
+	for {
+		select {
+		case err := <-answer:
+			if err != nil && c.ctx.Err() == nil {
+				conn.end(err)
+			} else if err == nil {
+				c.measured(time.Since(asked))
+			}
+			return
+		case bound := <-conn.doubt:
+			since = time.Now()
+			late.Reset(min(bound, silenceToEnd-time.Since(asked)))
+		case <-late.C:
+			if !conn.t.lastByte().After(since) {
+				conn.end(errSilent)
+			}
+			return
+		case <-conn.dead:
+			return
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ var (
 	errServerClosed = errors.New("the other end closed the connection")
 	errSilent       = errors.New("the link is silent")
 	errHung         = errors.New("the server does not answer")
+	errMoved        = errors.New("this machine's network has changed")
 )
 
 // dialTimeout bounds one attempt to connect, login included: a person who
@@ -153,20 +154,86 @@ const (
 )
 
 // keepTime is the goroutine that has what waits for too long end, also while
-// an attempt to connect hears nothing, and that closes what is idle.
+// an attempt to connect hears nothing, and that closes what is idle. It notices
+// that the machine slept: the wall clock went on, the monotonic one did not.
 func (c *Client) keepTime() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	wall, mono := c.wall(), time.Now()
 	for {
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-tick.C:
-			c.trim()
-			c.expire()
+		}
+		if c.wall().Sub(wall)-time.Since(mono) > silenceToAsk {
+			c.doubt(wakeToEnd)
+		}
+		wall, mono = c.wall(), time.Now()
+		c.trim()
+		c.expire()
+		c.leaveAttempt()
+	}
+}
+
+// keepNetwork is the goroutine that hears of the machine's network.
+func (c *Client) keepNetwork(changes <-chan struct{}) {
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case _, ok := <-changes:
+			if !ok {
+				return
+			}
+			c.mu.Lock()
+			bound := max(changeToEnd, 3*c.state.rtt)
+			c.mu.Unlock()
+			c.doubt(min(bound, silenceToEnd))
 		}
 	}
 }
+
+// doubt takes it that the link, whatever its state, may have changed: each
+// connection has to give a sign of life within bound, and where there is none an
+// attempt to connect is made now rather than after the back-off.
+func (c *Client) doubt(bound time.Duration) {
+	c.mu.Lock()
+	conns := c.present()
+	c.doubted = time.Now()
+	c.state.asked = time.Time{}
+	c.mu.Unlock()
+	for _, conn := range conns {
+		select {
+		case conn.doubt <- bound:
+		default: // it is in doubt already
+		}
+	}
+	select {
+	case c.retry <- struct{}{}:
+	default:
+	}
+}
+
+// leaveAttempt ends an attempt to connect that began before the link's last
+// doubt and should have succeeded by now: most likely it goes nowhere. The next
+// one follows at once.
+func (c *Client) leaveAttempt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.giveUp == nil || c.doubted.Before(c.began) || time.Since(c.began) < max(goodAttempt, 30*c.state.rtt) {
+		return
+	}
+	c.giveUp(errMoved)
+	select {
+	case c.retry <- struct{}{}:
+	default:
+	}
+}
+
+// goodAttempt is what an attempt to connect takes on a bad day: 15 round trips
+// or so, and a server that is busy.
+const goodAttempt = 5 * time.Second
 
 // keepLink is the goroutine that connects again, one attempt at a time.
 func (c *Client) keepLink() {
@@ -177,10 +244,16 @@ func (c *Client) keepLink() {
 	var next time.Time
 	due := time.NewTimer(0) // for next
 	defer due.Stop()
+	refused := false // the last attempt, for a reason that no other network mends
 	for {
 		select {
 		case <-c.ctx.Done():
 			return
+		case <-c.retry:
+			if !refused {
+				next = time.Time{}
+				b.Reset()
+			}
 		case <-c.wakeUp:
 		case <-due.C:
 		case <-tick.C:
@@ -190,11 +263,12 @@ func (c *Client) keepLink() {
 		}
 		began := time.Now()
 		err := c.reconnect()
+		refused = err != nil && fatal(err)
 		switch {
 		case err == nil && c.livedLong():
 			b.Reset()
 			continue
-		case err != nil && fatal(err):
+		case refused:
 			next = began.Add(fatalPause)
 		default:
 			next = time.Now().Add(b.NextBackOff())
@@ -300,12 +374,13 @@ func (c *Client) setDown(s State, why error) {
 
 // reconnect makes one attempt.
 func (c *Client) reconnect() error {
-	c.mu.Lock()
-	c.state.set(StateConnecting, nil)
-	c.mu.Unlock()
-	conn, l, err := c.connect(c.ctx)
+	ctx, giveUp := context.WithCancelCause(c.ctx)
+	defer giveUp(nil)
+	c.attempts(giveUp)
+	defer c.attempts(nil)
+	conn, l, err := c.connect(ctx)
 	if err == nil {
-		if err = c.sameServer(c.ctx, l); err == nil {
+		if err = c.sameServer(ctx, l); err == nil {
 			err = c.settleLost(conn, l)
 		}
 		if err != nil {
@@ -327,6 +402,17 @@ func (c *Client) reconnect() error {
 	}
 	c.serve(conn, l)
 	return nil
+}
+
+// attempts notes that an attempt to connect begins, and how it is given up; nil:
+// that none is being made.
+func (c *Client) attempts(giveUp context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.giveUp = giveUp; giveUp != nil {
+		c.began = time.Now()
+		c.state.set(StateConnecting, nil)
+	}
 }
 
 // expire ends what has waited for the link for too long.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -41,7 +43,10 @@ func dialSSH(ctx context.Context, o *Options) (*sshConn, error) {
 func DialStream(ctx context.Context, o Options) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	_, s, err := newDialer(&o).stream(ctx)
+	d := newDialer(&o)
+	ctx, heard := d.listen(ctx)
+	defer heard()
+	_, s, err := d.stream(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +57,79 @@ func DialStream(ctx context.Context, o Options) (net.Conn, error) {
 type dialer struct {
 	o       *Options
 	dialTCP func(ctx context.Context, network, addr string) (net.Conn, error)
+	link    atomic.Pointer[link] // the latest one
+	turn    turn
 }
 
 func newDialer(o *Options) *dialer {
-	return &dialer{o: o, dialTCP: (&net.Dialer{Control: setSocket}).DialContext}
+	return &dialer{o: o, dialTCP: (&net.Dialer{Control: setSocket, Timeout: silenceToGiveUp}).DialContext}
+}
+
+// turn says whose turn it is in a handshake. It is the other end's, but while
+// something on this machine is asked: a person for a password, an agent for a
+// signature that wants a key to be touched. The zero value is ready to use.
+type turn struct {
+	mu    sync.Mutex // guards all below; a leaf
+	asked int        // questions on this machine that are not answered
+	since time.Time  // when the last one was
+}
+
+// ours makes it our turn until what it returns is called.
+func (t *turn) ours() (over func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.asked--
+		t.since = time.Now()
+	}
+}
+
+// theirs reports whether it has been theirs for as long as an attempt may be
+// silent.
+func (t *turn) theirs() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asked == 0 && time.Since(t.since) > silenceToGiveUp
+}
+
+// listen returns a context that ends when the other end owes an answer for too
+// long, in whichever step: a dead link says nothing. What it returns beside it
+// ends that.
+func (d *dialer) listen(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if l := d.link.Load(); l != nil && time.Since(l.lastByte()) > silenceToGiveUp && d.turn.theirs() {
+				cancel(errSilent)
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		listening.Wait()
+	}
+}
+
+// tcp dials a TCP connection.
+func (d *dialer) tcp(ctx context.Context, addr string) (*link, error) {
+	c, err := d.dialTCP(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	l := newLink(c)
+	d.link.Store(l)
+	return l, nil
 }
 
 // stream is a byte stream to an SSH port, with the TCP connection it is on.
@@ -86,11 +160,10 @@ func (d *dialer) connect(ctx context.Context, e sandbox.Endpoint) (*stream, erro
 		}
 		return &stream{Conn: ws, link: ws.link}, nil
 	case "ssh":
-		c, err := d.dialTCP(ctx, "tcp", e.URL.Host)
+		l, err := d.tcp(ctx, e.URL.Host)
 		if err != nil {
 			return nil, networkFailed(ctx, err)
 		}
-		l := newLink(c)
 		return &stream{Conn: l, link: l}, nil
 	}
 	return nil, dialFailed(NotConnected, BadEndpoint, errors.New("a scheme that is not ws, wss or ssh"))

@@ -113,6 +113,9 @@ func ended(ctx context.Context) *Error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return dialFailed(TimedOut, Network, errors.New("no answer in time"))
 	}
+	if cause := context.Cause(ctx); cause == errSilent || cause == errMoved {
+		return dialFailed(NotConnected, Network, cause)
+	}
 	return dialFailed(Interrupted, Network, context.Cause(ctx))
 }
 

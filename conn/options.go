@@ -33,6 +33,13 @@ type Options struct {
 	Log      *slog.Logger
 
 	MaxPause time.Duration // longest pause between attempts to connect; 0: 15 s
+
+	// NetworkChanges tells that this machine's network has changed, as
+	// WatchNetwork does: the link is then looked at, or made again, at once. It
+	// may be closed. nil: nobody tells.
+	NetworkChanges <-chan struct{}
+
+	wall func() time.Time // the clock on the wall; nil: the machine's
 }
 
 // DefaultTimeout is long enough for a laptop to wake and find a network.

@@ -26,11 +26,13 @@ const dialLimit = 2 * time.Minute
 func (d *dialer) ssh(ctx context.Context) (*sshConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
+	ctx, heard := d.listen(ctx)
+	defer heard()
 	e, s, err := d.stream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	h := &handshake{o: d.o, endpoint: e, greeting: &greeting{Conn: s.Conn}}
+	h := &handshake{o: d.o, turn: &d.turn, endpoint: e, greeting: &greeting{Conn: s.Conn}}
 	stop := context.AfterFunc(ctx, func() { _ = s.link.Close() })
 	client, err := h.run(ctx)
 	if !stop() && err == nil {
@@ -47,6 +49,7 @@ func (d *dialer) ssh(ctx context.Context) (*sshConn, error) {
 // handshake is the SSH handshake of one connection, and how far it came.
 type handshake struct {
 	o        *Options
+	turn     *turn
 	endpoint sandbox.Endpoint
 	greeting *greeting
 	hostKey  error // why the host key was refused
@@ -60,7 +63,7 @@ func (h *handshake) run(ctx context.Context) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	auth, err := newLogin(ctx, h.o)
+	auth, err := newLogin(ctx, h.o, h.turn)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,7 @@ func (d *dialer) webSocket(ctx context.Context, e sandbox.Endpoint) (*wsConn, er
 		return nil, dialFailed(NotConnected, BadEndpoint, errors.New("ws:// leaves traffic and token readable on the way")).
 			advised("Use wss://, or allow it with --insecure.")
 	}
-	var l *link
-	transport := d.transport(func(c *link) { l = c })
+	transport := d.transport()
 	defer transport.CloseIdleConnections()
 	header := e.Header.Clone()
 	if header == nil {
@@ -42,12 +41,12 @@ func (d *dialer) webSocket(ctx context.Context, e sandbox.Endpoint) (*wsConn, er
 		return nil, upgradeFailed(ctx, resp, err)
 	}
 	ws.SetReadLimit(-1) // a message is streamed, so that its size costs no memory
-	return &wsConn{link: l, ws: ws}, nil
+	return &wsConn{link: d.link.Load(), ws: ws}, nil
 }
 
 // transport makes the HTTP transport of one upgrade: HTTP/1.1, since only that
-// is upgraded, with the TCP connection handed to made.
-func (d *dialer) transport(made func(*link)) *http.Transport {
+// is upgraded.
+func (d *dialer) transport() *http.Transport {
 	config := &tls.Config{}
 	if d.o.TLS != nil {
 		config = d.o.TLS.Clone()
@@ -62,13 +61,11 @@ func (d *dialer) transport(made func(*link)) *http.Transport {
 		Protocols:              protocols,
 		DisableKeepAlives:      false, // "Connection: close" would stand in the upgrade's way
 		MaxResponseHeaderBytes: maxUpgradeHeader,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := d.dialTCP(ctx, network, addr)
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			l, err := d.tcp(ctx, addr)
 			if err != nil {
 				return nil, err
 			}
-			l := newLink(c)
-			made(l)
 			return l, nil
 		},
 	}
