@@ -143,6 +143,7 @@ func (d *daemon) connect(ctx context.Context) error {
 		return err
 	}
 	o.Provider = d.target.Provider
+	o.NetworkChanges = d.networkChanges()
 	d.client, err = conn.Dial(ctx, o)
 	if errors.Is(err, conn.SandboxPaused) && o.Resume {
 		d.note("the sandbox is paused; resuming it")
@@ -156,6 +157,20 @@ func (d *daemon) connect(ctx context.Context) error {
 	}
 	d.undo = append(d.undo, func() { closeWithin(d.client.Close) })
 	return nil
+}
+
+// networkChanges has the system tell of changes of the network; without it a
+// dead link is noticed by its silence.
+func (d *daemon) networkChanges() <-chan struct{} {
+	ctx, cancel := context.WithCancel(context.Background())
+	changes, err := conn.WatchNetwork(ctx)
+	if err != nil {
+		cancel()
+		d.log.Warn("the system does not tell of changes of the network", "err", err)
+		return nil
+	}
+	d.undo = append(d.undo, cancel)
+	return changes
 }
 
 // closeTime bounds a goodbye that nothing depends on.
