@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type Client struct {
 	wall func() time.Time // the clock on the wall, which goes on while the machine sleeps
 	able features         // of the server; constant after Dial
 	info Info             // constant after Dial
+
+	outage atomic.Pointer[outage]
 
 	ctx    context.Context // of all goroutines; ends with Close
 	cancel context.CancelCauseFunc
@@ -99,6 +102,7 @@ func newClient(ctx context.Context, o Options, dial func(context.Context) (trans
 		c.wall = o.wall
 	}
 	c.state.init(o.Log)
+	c.outage.Store(&outage{turned: make(chan struct{})})
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	conn, first, err := c.connect(ctx)
 	if err != nil {

@@ -48,6 +48,7 @@ func (c *Client) serve(conn *connection, l *lane) {
 	c.bulk.refused = time.Time{}
 	c.state.generation++
 	c.state.set(StateUp, nil)
+	c.turn(false)
 	c.wg.Go(func() { c.watch(conn) })
 	c.wg.Go(func() { c.openAhead(conn) })
 	c.replay()
@@ -94,6 +95,7 @@ func (c *Client) ended(conn *connection) {
 		if c.closed == nil && c.state.state != StateClosing {
 			c.state.set(StateDown, conn.why())
 		}
+		c.wg.Go(c.turnLater)
 		for _, extra := range c.extra {
 			extra.end(errServerClosed)
 		}
@@ -367,6 +369,7 @@ func (c *Client) setDown(s State, why error) {
 	c.mu.Lock()
 	defer c.unlock()
 	c.state.set(s, why)
+	c.turn(true)
 	for _, o := range c.takeAll() {
 		c.refuse(o, why)
 	}

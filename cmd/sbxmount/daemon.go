@@ -79,8 +79,26 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			return context.Cause(ctx)
 		}
 	}
+	d.learnCapacity()
 	d.log.Info("mounted", "mountpoint", d.state.Mountpoint, "version", d.state.Version, "pid", d.state.PID)
 	return nil
+}
+
+// learnCapacity asks for what df shows, in the background, so that there is an
+// answer should the link be down when df first runs.
+func (d *daemon) learnCapacity() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, err := d.tree.StatFS(ctx, vfs.RootID); err != nil {
+			d.log.Debug("the capacity is not known", "err", err)
+		}
+	}()
+	d.undo = append(d.undo, func() {
+		cancel()
+		<-done
+	})
 }
 
 func (d *daemon) takeBack() {
@@ -200,7 +218,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 	d.tree, err = vfs.New(ctx, vfs.Options{
 		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
-		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock, Log: d.log,
+		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock, Offline: d.client.Offline, Log: d.log,
 	})
 	if err != nil {
 		return err

@@ -128,7 +128,10 @@ func (t *Tree) revalidate(ctx context.Context, n *inode, start instant) error {
 			}
 			return conn.Stale
 		}
-		if t.fresh(n.asked, start) {
+		known := func() bool {
+			return t.fresh(n.asked, start) || n == t.root && t.isOffline() // ls of the directory beside looks at the mount point
+		}
+		if known() {
 			return nil
 		}
 		var q *question
@@ -144,7 +147,7 @@ func (t *Tree) revalidate(ctx context.Context, n *inode, start instant) error {
 			}
 			beside = t.besideLookup(d, start)
 		}
-		if err := t.wait(ctx, q.done, beside); err != nil {
+		if err := t.waitKnown(ctx, q.done, beside, known); err != nil || known() {
 			return err
 		}
 		if q.isDone() && !q.void && q.err != nil {

@@ -67,7 +67,8 @@ func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*l
 			}
 			more = l.more
 		}
-		if err := t.wait(ctx, l.done, more); err != nil {
+		known := func() bool { return t.fresh(d.dir.listed, start) }
+		if err := t.waitKnown(ctx, l.done, more, known); err != nil || known() {
 			return nil, err
 		}
 		if l.err != nil && !l.void && l.class == conn.Foreground && t.fresh(l.asked, start) {

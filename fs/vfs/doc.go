@@ -72,12 +72,17 @@
 //	                 (owner and group, both times) if the other is not known
 //	Mkdir, Rmdir, Symlink, Link, Unlink    1
 //	Rename           1, and 1 before it for unsent data of the file
-//	StatFS           1
+//	StatFS           1; 0 while the link is down
 //	CopyRange        1 for each piece that the server copies
 //	Forget, Release, Changed               0
 //
 // So an editor's save (create, write, fsync, close, rename) is 3, a small new
 // file 2, find through a tree that was never seen about two for each level.
+//
+// While the link is down, what the server told within the last ten minutes, and
+// of the root whenever, counts as fresh: whoever only looks does not wait. What
+// is not known, and every change of a name, waits for the link. With a TTL of 0
+// everything does.
 //
 // # Symbolic links
 //

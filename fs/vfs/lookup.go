@@ -65,10 +65,14 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 		}
 		q := t.ask(d, text, start)
 		t.askAhead(nm, start)
-		if err := t.wait(ctx, q.done, t.besideLookup(d, start)); err != nil {
+		known := func() bool {
+			nm := d.dir.children[text]
+			return nm != nil && t.fresh(nm.asked, start) && t.fresh(nm.node.asked, start) || nm == nil && t.fresh(d.dir.listed, start)
+		}
+		if err := t.waitKnown(ctx, q.done, t.besideLookup(d, start), known); err != nil {
 			return nil, never, err
 		}
-		if !q.isDone() || q.void || q.err == nil {
+		if !q.isDone() || known() || q.void || q.err == nil {
 			continue
 		}
 		if k := conn.KindOf(q.err); k != conn.NotExist {
@@ -140,22 +144,6 @@ func (t *Tree) show(n *inode) Attr {
 		a.Nlink = 1 // nobody told: 1 is also what says "not counted" of a directory
 	}
 	return a
-}
-
-// StatFS returns the capacity of what the inode lies on. 1 round trip.
-func (t *Tree) StatFS(ctx context.Context, id NodeID) (conn.StatFS, error) {
-	t.mu.Lock()
-	n, err := t.node(id)
-	if err != nil {
-		t.unlock()
-		return conn.StatFS{}, t.failed("statfs", nil, err)
-	}
-	path := t.path(n)
-	if path == "" {
-		path = t.rootPath
-	}
-	t.unlock()
-	return t.remote.StatFS(path).Wait(ctx)
 }
 
 // fail gives an error of a name its operation and path, unless it has them.

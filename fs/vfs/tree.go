@@ -78,6 +78,11 @@ type Options struct {
 	// Clock tells what the server told of its clock; nil where nobody knows.
 	// Neither it nor RTT may wait for anything.
 	Clock func() conn.Clock
+	// Offline tells whether the link is down, and returns what is closed when
+	// that changes. Meanwhile names, attributes and listings that the server
+	// told within the last ten minutes are shown, unless TTL is 0. It is called
+	// with locks held and takes none. nil: the link is never down.
+	Offline func() (bool, <-chan struct{})
 	// Log and Now default to discarding and to time.Now.
 	Log *slog.Logger
 	Now func() time.Time
@@ -111,7 +116,8 @@ type Tree struct {
 	end      context.CancelFunc
 	ttl      time.Duration
 	writes   WriteMode
-	max      int // inodes
+	offline  func() (bool, <-chan struct{}) // nil: never
+	max      int                            // inodes
 	log      *slog.Logger
 	now      func() time.Time
 	base     time.Time // of instants
@@ -121,24 +127,25 @@ type Tree struct {
 	// mu guards all below and every inode, name and dir. It is held for work in
 	// memory alone: never while a Remote is called, a Call is waited for or the
 	// kernel is notified. Locks of package content come after it.
-	mu        sync.Mutex
-	last      instant // the latest that was given out
-	lastID    NodeID
-	nodes     map[NodeID]*inode
-	inos      inoTable
-	clock     serverClock
-	asking    map[*inode]*question // for the anchors' attributes
-	questions map[*question]*inode // in flight, with their directories
-	listings  map[*listing]*inode  // likewise
-	open      map[*file]struct{}   // with Handles, changes under way, or unsent bytes
-	lru       lruList              // of directories that have names in memory
-	contents  lruList              // of files that have a content
-	pressure  int                  // names made and references dropped since shrink last had a go
-	walk      walker
-	later     []func() // to be done by unlock, once mu is free
-	closed    bool
-	unusable  int64
-	moves     uint64 // renames so far: what links show may depend on where they stand
+	mu         sync.Mutex
+	last       instant // the latest that was given out
+	lastID     NodeID
+	nodes      map[NodeID]*inode
+	inos       inoTable
+	clock      serverClock
+	asking     map[*inode]*question // for the anchors' attributes
+	questions  map[*question]*inode // in flight, with their directories
+	listings   map[*listing]*inode  // likewise
+	open       map[*file]struct{}   // with Handles, changes under way, or unsent bytes
+	lru        lruList              // of directories that have names in memory
+	contents   lruList              // of files that have a content
+	pressure   int                  // names made and references dropped since shrink last had a go
+	walk       walker
+	later      []func() // to be done by unlock, once mu is free
+	closed     bool
+	unusable   int64
+	capacities map[NodeID]conn.StatFS // as last told
+	moves      uint64                 // renames so far: what links show may depend on where they stand
 
 	uses  atomic.Uint64 // see Stats
 	notes notes
@@ -166,8 +173,9 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{
-		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes,
-		max: cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
+		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, offline: o.Offline,
+		capacities: map[NodeID]conn.StatFS{},
+		max:        cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
 		asking: map[*inode]*question{}, resolve: make(chan struct{}, maxResolve), questions: map[*question]*inode{}, listings: map[*listing]*inode{},
 		open: map[*file]struct{}{}, nodes: map[NodeID]*inode{}, inos: inoTable{key: o.InoKey, taken: map[uint64]struct{}{}},
 	}
@@ -201,7 +209,10 @@ func (t *Tree) at(i instant) time.Time { return t.base.Add(time.Duration(i)) }
 // fresh reports whether what was asked for at asked is good enough for an
 // operation that began at start.
 func (t *Tree) fresh(asked, start instant) bool {
-	return asked != never && asked > start-instant(t.ttl)
+	if asked == never {
+		return false
+	}
+	return asked > start-instant(t.ttl) || asked > start-instant(keptOffline) && t.isOffline()
 }
 
 // valid returns for how long what was asked for at asked may be cached.

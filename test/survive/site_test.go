@@ -184,8 +184,9 @@ func open(t testing.TB, o setup) *site {
 	s.tree, err = vfs.New(t.Context(), vfs.Options{
 		Remote: s.client, Root: s.root, TTL: o.ttl, Writes: o.writes, InoKey: "survive",
 		CacheSize: 12 << 20, WriteBuffer: 6 << 20,
-		RTT: func() time.Duration { return s.client.Status().RTT },
-		Log: slog.New(slog.NewTextHandler(s.log, nil)),
+		RTT:     func() time.Duration { return s.client.Status().RTT },
+		Offline: s.client.Offline,
+		Log:     slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

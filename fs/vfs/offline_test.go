@@ -1,0 +1,221 @@
+package vfs_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sbxmount/sbxmount/conn"
+	"github.com/sbxmount/sbxmount/fs/vfs"
+	"github.com/sbxmount/sbxmount/test/fake"
+)
+
+// outage is a link that can be down: what is asked then is answered when it is
+// up again.
+type outage struct {
+	mu     sync.Mutex // guards all below
+	down   bool
+	turned chan struct{}
+}
+
+func (o *outage) offline() (bool, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.down, o.turned
+}
+
+func (o *outage) set(down bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down != down {
+		close(o.turned)
+		o.down, o.turned = down, make(chan struct{})
+	}
+}
+
+// before holds requests back while the link is down.
+func (o *outage) before(fake.Request) error {
+	for {
+		down, turned := o.offline()
+		if !down {
+			return nil
+		}
+		<-turned
+	}
+}
+
+// bubbleOutage is bubble with a link that can be down.
+func bubbleOutage(t *testing.T, o vfs.Options, test func(m *mount, o *outage)) {
+	t.Helper()
+	link := &outage{}
+	o.Offline = link.offline
+	bubble(t, o, func(s *fake.Server) {
+		link.turned = make(chan struct{})
+		s.MkdirAll(home + "/d")
+		for _, name := range []string{"a", "b", "d/c"} {
+			s.WriteFile(home+"/"+name, name)
+		}
+	}, func(m *mount) {
+		m.remote.Before = link.before
+		test(m, link)
+		link.set(false)
+	})
+}
+
+// bounded ends before anything that waits for the link is answered.
+func (m *mount) bounded() context.Context {
+	ctx, cancel := context.WithTimeout(m.ctx, time.Minute)
+	m.Cleanup(cancel)
+	return ctx
+}
+
+// While the link is down, what is known is shown at once, beyond its TTL; what
+// is not waits. After ten minutes only the root is.
+func TestKnownIsShownOffline(t *testing.T) {
+	bubbleOutage(t, vfs.Options{}, func(m *mount, link *outage) {
+		a := m.node("a")
+		d := m.node("d")
+		time.Sleep(3 * time.Second) // what is read now is proven by its mtime
+		m.list(vfs.RootID)
+		m.read("a")
+		time.Sleep(5 * ttl)
+		link.set(true)
+		m.costs("look-ups, attributes and a listing", 0, func() {
+			for _, name := range []string{"a", "b", "d"} {
+				if e, err := m.tree.Lookup(m.ctx, vfs.RootID, name); err != nil || e.Valid > 0 {
+					m.Errorf("%s: %+v, %v", name, e, err)
+				}
+			}
+			for _, id := range []vfs.NodeID{vfs.RootID, a, d} {
+				if attr, err := m.tree.GetAttr(m.ctx, id, nil); err != nil || attr.Valid > 0 {
+					m.Errorf("%+v, %v", attr, err)
+				}
+			}
+			if _, err := m.tree.Lookup(m.ctx, vfs.RootID, "missing"); err != nil && vfs.KindOf(err) != conn.NotExist {
+				m.Errorf("a missing name: %v", err)
+			}
+			m.list(vfs.RootID)
+			m.read("a") // its content is here and proven
+		})
+		if _, err := m.tree.OpenDir(m.bounded(), d); !errors.Is(err, context.DeadlineExceeded) {
+			m.Errorf("a directory that was never listed: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if _, err := m.tree.GetAttr(m.bounded(), a, nil); !errors.Is(err, context.DeadlineExceeded) {
+			m.Errorf("attributes of ten minutes ago: %v", err)
+		}
+		m.costs("the root", 0, func() {
+			if _, err := m.tree.GetAttr(m.ctx, vfs.RootID, nil); err != nil {
+				m.Error(err)
+			}
+		})
+		link.set(false)
+		m.server.WriteFile(home+"/a", "longer")
+		if attr, err := m.tree.GetAttr(m.ctx, a, nil); err != nil || attr.Size != 6 {
+			m.Errorf("with the link up again: %+v, %v", attr, err)
+		}
+	})
+}
+
+// Who waits when the link goes down gets what is known then.
+func TestWaitingEndsOffline(t *testing.T) {
+	bubbleOutage(t, vfs.Options{}, func(m *mount, link *outage) {
+		a := m.node("a")
+		m.list(vfs.RootID)
+		time.Sleep(5 * ttl)
+		var lost sync.WaitGroup
+		for name, f := range map[string]func() error{
+			"lookup":  func() error { _, err := m.tree.Lookup(m.ctx, vfs.RootID, "b"); return err },
+			"getattr": func() error { _, err := m.tree.GetAttr(m.ctx, a, nil); return err },
+			"root":    func() error { _, err := m.tree.GetAttr(m.ctx, vfs.RootID, nil); return err },
+			"opendir": func() error {
+				h, err := m.tree.OpenDir(m.ctx, vfs.RootID)
+				if err == nil {
+					h.Release()
+				}
+				return err
+			},
+		} {
+			lost.Go(func() {
+				began := time.Now()
+				if err := f(); err != nil || time.Since(began) > rtt {
+					m.Errorf("%s: %v after %v", name, err, time.Since(began))
+				}
+			})
+		}
+		time.Sleep(rtt / 4) // all are asked, nothing is answered
+		link.set(true)
+		lost.Wait()
+	})
+}
+
+// With a TTL of 0 nothing that was known ever does.
+func TestStrictOffline(t *testing.T) {
+	bubbleOutage(t, vfs.Options{TTL: none}, func(m *mount, link *outage) {
+		a := m.node("a")
+		link.set(true)
+		if _, err := m.tree.GetAttr(m.bounded(), a, nil); !errors.Is(err, context.DeadlineExceeded) {
+			m.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// df is answered while the link is down, and ends when it goes down.
+func TestStatFSOffline(t *testing.T) {
+	bubbleOutage(t, vfs.Options{}, func(m *mount, link *outage) {
+		a := m.node("a")
+		want, err := m.tree.StatFS(m.ctx, vfs.RootID)
+		m.must(err)
+		go func() {
+			time.Sleep(rtt / 4)
+			link.set(true)
+		}()
+		for _, id := range []vfs.NodeID{vfs.RootID, a} {
+			began := time.Now()
+			got, err := m.tree.StatFS(m.ctx, id)
+			if err != nil || got != want || time.Since(began) > rtt {
+				m.Errorf("%+v, %v after %v", got, err, time.Since(began))
+			}
+		}
+	})
+}
+
+// Written bytes go into the buffer while the link is down, up to its bound; the
+// next one waits, and can be interrupted.
+func TestWritesOffline(t *testing.T) {
+	const buffer = 1 << 20
+	bubbleOutage(t, vfs.Options{CacheSize: 4 << 20, WriteBuffer: buffer}, func(m *mount, link *outage) {
+		e, h, err := m.tree.Create(m.ctx, vfs.RootID, "new", conn.OpenWrite, 0o644)
+		m.must(err)
+		link.set(true)
+		block := make([]byte, 64<<10)
+		written := 0
+		m.costs("writes", 0, func() {
+			for written+len(block) <= buffer/2 {
+				n, err := h.Write(m.ctx, block, int64(written))
+				m.must(err)
+				written += n
+			}
+		})
+		for {
+			n, err := h.Write(m.bounded(), block, int64(written))
+			if written += n; err != nil {
+				if !errors.Is(err, context.DeadlineExceeded) {
+					m.Errorf("beyond the buffer: %v", err)
+				}
+				break
+			}
+		}
+		if written > buffer {
+			m.Errorf("%d bytes were taken, the buffer has %d", written, buffer)
+		}
+		if attr, err := m.tree.GetAttr(m.ctx, e.Node, nil); err != nil || attr.Size < int64(written) {
+			m.Errorf("%+v, %v", attr, err)
+		}
+		link.set(false)
+		m.must(h.Flush(m.ctx))
+		h.Release()
+	})
+}
