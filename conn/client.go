@@ -55,6 +55,7 @@ type Client struct {
 	retry   chan struct{} // tells it that an attempt may succeed now
 	later   []func()      // what unlock runs once mu is released
 
+	wanted  time.Time               // when Want was last called
 	doubted time.Time               // when the link last was in doubt
 	began   time.Time               // when the attempt to connect began
 	giveUp  context.CancelCauseFunc // ends that attempt; nil while there is none

@@ -305,10 +305,10 @@ func fatal(err error) bool {
 
 // mayDial decides whether to connect: at once where an operation waits, else
 // only where that can wake no sandbox. A paused one is resumed for operations
-// on files' contents, if that is allowed.
+// on files' contents, for changes, and for who has said Want, if that is allowed.
 func (c *Client) mayDial() bool {
 	c.mu.Lock()
-	needed, content := c.needed()
+	needed, wakes := c.needed()
 	soon := time.Since(c.state.asked) < idleAsk
 	if needed || !soon {
 		c.state.asked = time.Now()
@@ -330,7 +330,7 @@ func (c *Client) mayDial() bool {
 		c.setDown(StateGone, &Error{Op: "connect", Kind: Gone})
 		return false
 	case sandbox.Paused:
-		if content && c.o.Resume && c.o.Provider.Resume(ctx) == nil {
+		if wakes && c.o.Resume && c.o.Provider.Resume(ctx) == nil {
 			return true
 		}
 		c.setDown(StatePaused, dialFailed(NotConnected, SandboxPaused, nil))
@@ -347,21 +347,34 @@ func (o *Options) stateOf(ctx context.Context) (sandbox.State, error) {
 	return o.Provider.State(ctx)
 }
 
-// needed reports whether any operation waits, and whether one of them is about
-// a file's content. c.mu is held.
-func (c *Client) needed() (any, content bool) {
+// needed reports whether any operation waits, and whether one of them is worth
+// waking a sandbox: it is about a file's content, or changes something. c.mu is
+// held.
+func (c *Client) needed() (any, wakes bool) {
+	wakes = c.now().Sub(c.wanted) < wantFor
 	look := func(ops []*op) {
 		for _, o := range ops {
 			any = any || o.q.kind != reqClose
-			content = content || o.file != nil
+			wakes = wakes || o.q.kind != reqClose && (o.file != nil || mutates(o))
 		}
 	}
 	look(c.waiting)
 	for f := range c.files {
 		look(f.queue)
 	}
-	return any, content
+	return any, wakes
 }
+
+// Want says that the operation which is about to be started is no mere
+// polling: a paused sandbox is resumed for it, whatever it is.
+func (c *Client) Want() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted = c.now()
+}
+
+// wantFor is until when an operation that was announced has been started.
+const wantFor = time.Second
 
 // setDown enters a state in which no connection is tried, and has what waits
 // end with why.

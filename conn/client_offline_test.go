@@ -21,10 +21,10 @@ func turnedWithin(turned <-chan struct{}, d time.Duration) bool {
 // and its end, too.
 func TestOffline(t *testing.T) {
 	onRadio(t, Options{}, func(t *testing.T, r *radio, c *Client) {
-		offline, turned := c.Offline()
+		keep, turned := c.Offline()
 		r.drop()
 		c.Lstat("/x")
-		if turnedWithin(turned, 5*time.Second) || offline {
+		if turnedWithin(turned, 5*time.Second) || keep != 0 {
 			t.Error("a moment counts as offline")
 		}
 		r.set(func() { r.refuse = dialFailed(NotConnected, Network, nil) })
@@ -33,8 +33,8 @@ func TestOffline(t *testing.T) {
 		if !turnedWithin(turned, 5*time.Second) || time.Since(began) < offlineAfter {
 			t.Errorf("told after %v", time.Since(began))
 		}
-		offline, turned = c.Offline()
-		if !offline || turnedWithin(turned, time.Minute) {
+		keep, turned = c.Offline()
+		if keep != keepOffline || turnedWithin(turned, time.Minute) {
 			t.Error("offline no more, while the link is down")
 		}
 		r.set(func() { r.refuse = nil })
@@ -42,7 +42,7 @@ func TestOffline(t *testing.T) {
 		if !turnedWithin(turned, time.Minute) {
 			t.Error("the end is not told")
 		}
-		if offline, _ := c.Offline(); offline {
+		if keep, _ := c.Offline(); keep != 0 {
 			t.Error("offline with the link up")
 		}
 	})
@@ -58,9 +58,9 @@ func TestOfflineWithoutASandbox(t *testing.T) {
 		if _, err := c.Lstat("/x").Wait(t.Context()); KindOf(err) != NotConnected {
 			t.Errorf("%v", err)
 		}
-		offline, turned := c.Offline()
-		if !offline {
-			t.Error("paused and not offline")
+		keep, turned := c.Offline()
+		if keep != keepPaused {
+			t.Errorf("paused, and what is known is kept for %v", keep)
 		}
 		p.set(sandbox.Gone)
 		c.Lstat("/x")
@@ -71,4 +71,32 @@ func TestOfflineWithoutASandbox(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// A paused sandbox is not woken by who only looks, but by changes, and by a look
+// that was announced.
+func TestWhatWakes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		start func(c *Client) *Call[Attr]
+		wakes int
+	}{
+		"a look":           {func(c *Client) *Call[Attr] { return c.Lstat("/x") }, 0},
+		"an announced one": {func(c *Client) *Call[Attr] { c.Want(); return c.Lstat("/x") }, 1},
+		"a change":         {func(c *Client) *Call[Attr] { return c.Mkdir("/x", 0o755) }, 1},
+		"an opening": {func(c *Client) *Call[Attr] {
+			_, call := c.Open("/x", OpenRead, 0)
+			return call
+		}, 1},
+	} {
+		p := &provider{state: sandbox.Running}
+		onRadio(t, Options{Provider: p, Resume: true}, func(t *testing.T, r *radio, c *Client) {
+			p.set(sandbox.Paused)
+			r.drop()
+			time.Sleep(time.Minute) // nothing needs it
+			_, err := tt.start(c).Wait(t.Context())
+			if p.resumed != tt.wakes || (err == nil) != (tt.wakes > 0) {
+				t.Errorf("%s: resumed %d times, %v", name, p.resumed, err)
+			}
+		})
+	}
 }

@@ -218,7 +218,8 @@ func (d *daemon) openTree(ctx context.Context) error {
 	d.tree, err = vfs.New(ctx, vfs.Options{
 		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
-		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock, Offline: d.client.Offline, Log: d.log,
+		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock,
+		Offline: d.client.Offline, Wake: d.client.Want, Log: d.log,
 	})
 	if err != nil {
 		return err

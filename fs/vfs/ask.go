@@ -129,7 +129,7 @@ func (t *Tree) revalidate(ctx context.Context, n *inode, start instant) error {
 			return conn.Stale
 		}
 		known := func() bool {
-			return t.fresh(n.asked, start) || n == t.root && t.isOffline() // ls of the directory beside looks at the mount point
+			return t.fresh(n.asked, start) || n == t.root && t.kept() > 0 // ls of the directory beside looks at the mount point
 		}
 		if known() {
 			return nil

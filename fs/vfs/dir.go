@@ -57,6 +57,9 @@ func (d *DirHandle) begin(ctx context.Context) (err error) {
 func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*listing, error) {
 	for !t.fresh(d.dir.listed, start) {
 		l := d.dir.listing
+		if d.dir.listed == never {
+			t.need()
+		}
 		if l == nil || l.late {
 			l = t.list(d, 0, conn.Foreground)
 		}

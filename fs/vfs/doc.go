@@ -79,10 +79,10 @@
 // So an editor's save (create, write, fsync, close, rename) is 3, a small new
 // file 2, find through a tree that was never seen about two for each level.
 //
-// While the link is down, what the server told within the last ten minutes, and
-// of the root whenever, counts as fresh: whoever only looks does not wait. What
-// is not known, and every change of a name, waits for the link. With a TTL of 0
-// everything does.
+// While the link is down, what the server told so long ago as Options.Offline
+// says, and of the root whenever, counts as fresh: whoever only looks does not
+// wait. What is not known, and every change of a name, waits for the link. With
+// a TTL of 0 everything does.
 //
 // # Symbolic links
 //

@@ -63,6 +63,9 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 			d.dir.uses++
 			return nil, d.dir.listed, nil
 		}
+		if nm == nil {
+			t.need()
+		}
 		q := t.ask(d, text, start)
 		t.askAhead(nm, start)
 		known := func() bool {

@@ -2,24 +2,28 @@ package vfs
 
 import (
 	"context"
-	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
 )
 
-// keptOffline is for how long names, attributes and listings are shown while
-// the link is down, counted from when the server was asked for them. Long enough
-// to finish what somebody is looking at, too short to be taken for the truth.
-const keptOffline = 10 * time.Minute
-
-// isOffline reports whether the link is down, so that what is known has to do.
-// With a TTL of 0 nothing that was known ever does.
-func (t *Tree) isOffline() bool {
+// kept returns for how long what was told may be shown since the link is down;
+// 0 while it is up. With a TTL of 0 nothing that was told ever may.
+func (t *Tree) kept() instant {
 	if t.offline == nil || t.ttl == 0 {
-		return false
+		return 0
 	}
-	down, _ := t.offline()
-	return down
+	keep, _ := t.offline()
+	return instant(keep)
+}
+
+// need has a paused sandbox woken for a question of which nothing is known yet:
+// who polls asks for what they have seen before.
+func (t *Tree) need() {
+	if t.wake != nil && t.offline != nil {
+		if keep, _ := t.offline(); keep > 0 {
+			t.later = append(t.later, t.wake)
+		}
+	}
 }
 
 // waitKnown is wait for who can do with what is known, once the link is down.
@@ -63,8 +67,8 @@ func (t *Tree) StatFS(ctx context.Context, id NodeID) (conn.StatFS, error) {
 	t.unlock()
 	call := t.remote.StatFS(path)
 	for t.offline != nil {
-		down, turned := t.offline()
-		if s, known := t.capacity(id); down && known {
+		keep, turned := t.offline()
+		if s, known := t.capacity(id); keep > 0 && known {
 			call.Cancel(conn.NotConnected)
 			return s, nil
 		}

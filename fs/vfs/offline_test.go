@@ -18,12 +18,16 @@ type outage struct {
 	mu     sync.Mutex // guards all below
 	down   bool
 	turned chan struct{}
+	wakes  int
 }
 
-func (o *outage) offline() (bool, <-chan struct{}) {
+func (o *outage) offline() (time.Duration, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.down, o.turned
+	if o.down {
+		return 10 * time.Minute, o.turned
+	}
+	return 0, o.turned
 }
 
 func (o *outage) set(down bool) {
@@ -38,8 +42,8 @@ func (o *outage) set(down bool) {
 // before holds requests back while the link is down.
 func (o *outage) before(fake.Request) error {
 	for {
-		down, turned := o.offline()
-		if !down {
+		keep, turned := o.offline()
+		if keep == 0 {
 			return nil
 		}
 		<-turned
@@ -51,6 +55,7 @@ func bubbleOutage(t *testing.T, o vfs.Options, test func(m *mount, o *outage)) {
 	t.Helper()
 	link := &outage{}
 	o.Offline = link.offline
+	o.Wake = func() { link.wakes++ }
 	bubble(t, o, func(s *fake.Server) {
 		link.turned = make(chan struct{})
 		s.MkdirAll(home + "/d")
@@ -99,8 +104,17 @@ func TestKnownIsShownOffline(t *testing.T) {
 			m.list(vfs.RootID)
 			m.read("a") // its content is here and proven
 		})
+		if link.wakes != 0 {
+			m.Error("polling wakes")
+		}
 		if _, err := m.tree.OpenDir(m.bounded(), d); !errors.Is(err, context.DeadlineExceeded) {
 			m.Errorf("a directory that was never listed: %v", err)
+		}
+		if link.wakes != 1 {
+			m.Errorf("a listing that nobody has seen wakes %d times", link.wakes)
+		}
+		if _, err := m.tree.Lookup(m.bounded(), d, "c"); !errors.Is(err, context.DeadlineExceeded) || link.wakes != 2 {
+			m.Errorf("a name that nobody has seen: %v, woken %d times", err, link.wakes)
 		}
 		time.Sleep(10 * time.Minute)
 		if _, err := m.tree.GetAttr(m.bounded(), a, nil); !errors.Is(err, context.DeadlineExceeded) {

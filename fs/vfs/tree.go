@@ -78,11 +78,14 @@ type Options struct {
 	// Clock tells what the server told of its clock; nil where nobody knows.
 	// Neither it nor RTT may wait for anything.
 	Clock func() conn.Clock
-	// Offline tells whether the link is down, and returns what is closed when
-	// that changes. Meanwhile names, attributes and listings that the server
-	// told within the last ten minutes are shown, unless TTL is 0. It is called
-	// with locks held and takes none. nil: the link is never down.
-	Offline func() (bool, <-chan struct{})
+	// Offline returns for how long, since the server told them, names,
+	// attributes and listings may be shown because the link is down (0: it is
+	// up), and what is closed when that changes. A TTL of 0 overrules it. It is
+	// called with locks held and takes none. nil: the link is never down.
+	Offline func() (time.Duration, <-chan struct{})
+	// Wake is called before the server is asked, offline, for something of which
+	// nothing is known yet. It may be nil.
+	Wake func()
 	// Log and Now default to discarding and to time.Now.
 	Log *slog.Logger
 	Now func() time.Time
@@ -116,8 +119,9 @@ type Tree struct {
 	end      context.CancelFunc
 	ttl      time.Duration
 	writes   WriteMode
-	offline  func() (bool, <-chan struct{}) // nil: never
-	max      int                            // inodes
+	offline  func() (time.Duration, <-chan struct{}) // nil: never
+	wake     func()                                  // or nil
+	max      int                                     // inodes
 	log      *slog.Logger
 	now      func() time.Time
 	base     time.Time // of instants
@@ -173,7 +177,7 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{
-		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, offline: o.Offline,
+		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, offline: o.Offline, wake: o.Wake,
 		capacities: map[NodeID]conn.StatFS{},
 		max:        cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
 		asking: map[*inode]*question{}, resolve: make(chan struct{}, maxResolve), questions: map[*question]*inode{}, listings: map[*listing]*inode{},
@@ -212,7 +216,11 @@ func (t *Tree) fresh(asked, start instant) bool {
 	if asked == never {
 		return false
 	}
-	return asked > start-instant(t.ttl) || asked > start-instant(keptOffline) && t.isOffline()
+	if asked > start-instant(t.ttl) {
+		return true
+	}
+	kept := t.kept()
+	return kept > 0 && start-asked < kept
 }
 
 // valid returns for how long what was asked for at asked may be cached.

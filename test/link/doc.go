@@ -18,7 +18,7 @@
 //
 // Blackhole stops all traffic without a word and lets it go on later, as TCP
 // does after an outage; Strand does so to the present connections for good, as
-// a new network address does. Cut resets. After does one of these, or closes
+// a new network address does. Cut resets, all or one. After does one of these, or closes
 // one direction, in the middle of a packet.
 //
 // # Counting

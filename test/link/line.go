@@ -14,6 +14,7 @@ import (
 type line struct {
 	link    *Link
 	client  *net.TCPConn
+	number  int64     // in the order in which they were accepted
 	settled time.Time // when TCP's handshake would have ended on a real link
 	base    int64     // the round that the handshake took
 

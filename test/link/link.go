@@ -1,9 +1,11 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +108,21 @@ func (l *Link) Cut() {
 	}
 }
 
+// CutOne resets one present connection: the n-th by age, 0 for the oldest, -1
+// for the youngest. It reports whether there is one.
+func (l *Link) CutOne(n int) bool {
+	lines := l.present()
+	slices.SortFunc(lines, func(a, b *line) int { return cmp.Compare(a.number, b.number) })
+	if n < 0 {
+		n += len(lines)
+	}
+	if n < 0 || n >= len(lines) {
+		return false
+	}
+	lines[n].reset()
+	return true
+}
+
 // Blackhole stops all traffic, or lets it go on. Nothing is lost and nobody is
 // told. Connections made meanwhile are accepted, as they are by the kernel's
 // backlog, and hear nothing.
@@ -162,8 +179,8 @@ func (l *Link) accept() {
 		if err != nil {
 			return
 		}
-		l.conns.Add(1)
 		line := newLine(l, client.(*net.TCPConn))
+		line.number = l.conns.Add(1)
 		if !l.add(line) {
 			line.reset()
 			return

@@ -323,3 +323,21 @@ func TestCloseEndsAllThatWaits(t *testing.T) {
 		}
 	}
 }
+
+func TestCutOne(t *testing.T) {
+	l := start(t, Options{Target: server(t, echo)})
+	var conns []*net.TCPConn
+	for range 3 {
+		conns = append(conns, dial(t, l))
+		ask(t, conns[len(conns)-1])
+	}
+	if !l.CutOne(0) || !l.CutOne(-1) || l.CutOne(7) || l.CutOne(-8) {
+		t.Error("there are the first and the last, and no others")
+	}
+	for _, i := range []int{0, 2} {
+		if _, err := conns[i].Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("number %d sees %v", i, err)
+		}
+	}
+	ask(t, conns[1])
+}

@@ -13,6 +13,7 @@ import (
 // cut makes one cut: at once, or in the middle of a packet after some bytes of
 // one direction. It returns when it is done.
 func (s *site) cut(r *rand.Rand) {
+	cutsMade.Add(1)
 	if r.IntN(3) == 0 {
 		s.link.Cut()
 		return

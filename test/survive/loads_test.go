@@ -26,6 +26,7 @@ var loads = []load{
 	{"big-write", nil, bigWrite},
 	{"rsync", nil, rsync},
 	{"untar", nil, untar},
+	{"clone", nil, clone},
 	{"editor", nil, editor},
 	{"random", prepareRandom, randomly},
 	{"append", prepareLog, appends},
@@ -119,17 +120,82 @@ func untar(p *player) {
 	if p.named("symlink", func() error { return p.sys.Symlink("f0", p.at(link)) }, func() bool { return p.exists(link) }, link) {
 		p.model[link] = &entry{link: "f0"}
 	}
-	if p.rounds < 4 {
-		return
+	if p.rounds >= 4 {
+		p.remove("d" + itoa(p.rounds-4))
 	}
-	old := "d" + itoa(p.rounds-4)
-	for _, name := range slices.Sorted(maps.Keys(p.model)) {
-		if len(name) > len(old) && name[:len(old)+1] == old+"/" {
+}
+
+// remove takes a directory of the model away, with what is in it.
+func (p *player) remove(dir string) {
+	p.Helper()
+	inside := func(name string) bool { return len(name) > len(dir) && name[:len(dir)+1] == dir+"/" }
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(p.model))) {
+		switch {
+		case name != dir && !inside(name):
+		case !p.model[name].dir:
 			p.unlink(name)
+		case p.named("rmdir "+name, func() error { return p.sys.Rmdir(p.at(name)) }, func() bool { return !p.exists(name) }, name):
+			delete(p.model, name)
 		}
 	}
-	if p.model[old] != nil && p.named("rmdir "+old, func() error { return p.sys.Rmdir(p.at(old)) }, func() bool { return !p.exists(old) }, old) {
-		delete(p.model, old)
+}
+
+// clone does what git clone does: objects that are written beside their place
+// and moved there, files that are replaced by way of a lock, a pack that is
+// written and read back, and a working tree.
+func clone(p *player) {
+	dir := "c" + itoa(p.rounds)
+	for _, name := range []string{dir, dir + "/git", dir + "/git/objects"} {
+		if !p.mkdir(name) {
+			return
+		}
+	}
+	for range 4 {
+		fan := dir + "/git/objects/" + itoa(p.r.IntN(3))
+		if p.model[fan] == nil && !p.mkdir(fan) {
+			continue
+		}
+		p.replace(fan+"/tmp_obj", fan+"/"+itoa(p.r.IntN(1e9)), p.bytes(p.r.IntN(5000)))
+	}
+	for range 3 {
+		p.replace(dir+"/git/config.lock", dir+"/git/config", p.bytes(p.r.IntN(500)))
+	}
+	pack := dir + "/git/objects/pack"
+	if f := p.create(pack, 0o444); f != nil {
+		data := p.bytes(100_000 + p.r.IntN(200_000))
+		p.write(f, pack, 0, data, 8192)
+		p.read(f, pack, p.r.IntN(50_000), 30_000)
+		p.synced(f, pack)
+		p.closed(f, pack)
+	}
+	for i := range 3 {
+		name := dir + "/file" + itoa(i)
+		if f := p.create(name, 0o644); f != nil {
+			p.write(f, name, 0, p.bytes(p.r.IntN(20_000)), 4096)
+			p.closed(f, name)
+		}
+	}
+	p.replace(dir+"/git/index.lock", dir+"/git/index", p.bytes(2000))
+	if p.rounds >= 2 {
+		p.remove("c" + itoa(p.rounds-2))
+	}
+}
+
+// replace makes a file by way of another name.
+func (p *player) replace(temp, name string, data []byte) {
+	p.Helper()
+	f := p.create(temp, 0o644)
+	if f == nil {
+		if p.model[temp] != nil {
+			p.unlink(temp)
+		}
+		return
+	}
+	p.write(f, temp, 0, data, 4096)
+	p.closed(f, temp)
+	p.rename(temp, name)
+	if p.model[temp] != nil {
+		p.unlink(temp)
 	}
 }
 

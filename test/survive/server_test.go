@@ -41,39 +41,34 @@ func TestHandshakeCutAtEachStep(t *testing.T) {
 // Processes of the server end: each SFTP server, one of them, the whole sshd.
 func TestServerDies(t *testing.T) {
 	strikes := map[string]func(s *site, i int){
-		"sftp-servers": func(s *site, _ int) {
-			for _, pid := range s.ssh.SftpServerPIDs() {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-		},
-		"one lane": func(s *site, i int) {
-			if pids := s.ssh.SftpServerPIDs(); len(pids) > 0 {
-				_ = syscall.Kill(pids[i%len(pids)], syscall.SIGKILL)
-			}
-		},
-		"sshd": func(s *site, _ int) {
-			if err := s.ssh.Restart(); err != nil {
-				s.Error(err)
-			}
-		},
-	}
-	if !long {
-		// Known: sometimes no session starts any more after all were
-		// killed, and operations end with the link's bound. The long suite shows it.
-		delete(strikes, "sftp-servers")
+		"sftp-servers": func(s *site, _ int) { s.killServers(-1) },
+		"one lane":     func(s *site, i int) { s.killServers(i) },
+		"sshd":         func(s *site, _ int) { s.restart(0) },
 	}
 	for name, strike := range strikes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := open(t, setup{openssh: true})
-			s.play(s.system(), loads, func() {
-				for i := range choose(12, 150) {
-					s.up()
-					time.Sleep(time.Duration(20+i%7*15) * time.Millisecond)
-					strike(s, i)
-				}
+		for _, o := range setups()[2:] {
+			t.Run(name+"/"+o.String(), func(t *testing.T) {
+				t.Parallel()
+				s := open(t, o)
+				s.play(s.system(), loads, func() {
+					for i := range choose(8, 150) {
+						s.up()
+						time.Sleep(time.Duration(20+i%7*15) * time.Millisecond)
+						strike(s, i)
+					}
+				})
 			})
-		})
+		}
+	}
+}
+
+// killServers kills the SFTP servers: one of them, or all (-1).
+func (s *site) killServers(which int) {
+	pids := s.ssh.SftpServerPIDs()
+	for i, pid := range pids {
+		if which < 0 || i == which%len(pids) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 
@@ -82,18 +77,22 @@ func TestServerDies(t *testing.T) {
 func TestBridgeAnswers(t *testing.T) {
 	for _, answer := range []faults.Answer{
 		faults.Transitioning, faults.TooMany, faults.BadGateway, faults.PortClosed, faults.Page,
-		faults.Hangup, faults.Reset, faults.HalfHeader, faults.NotHTTP,
+		faults.Hangup, faults.Reset, faults.HalfHeader, faults.NotHTTP, faults.Nothing,
 	} {
 		t.Run(string(answer), func(t *testing.T) {
 			t.Parallel()
 			s := open(t, setup{})
-			s.play(s.system(), []load{loads[1], loads[2], loads[4]}, func() {
-				for range choose(2, 20) {
+			rounds, times := choose(2, 20), 3
+			if answer == faults.Nothing { // each takes the time in which silence is noticed
+				rounds, times = choose(1, 4), 1
+			}
+			s.play(s.system(), choose(loads[1:4], loads), func() {
+				for range rounds {
 					s.up()
-					s.box.SetEdge(faults.Edge{Answer: answer, Times: 3})
+					s.box.SetEdge(faults.Edge{Answer: answer, Times: times})
 					s.link.Cut()
 					until(s, "the answers were given", func() bool {
-						return s.box.Stats().Faults[string(answer)] >= 3
+						return s.box.Stats().Faults[string(answer)] >= times
 					})
 					s.box.ResetStats()
 				}

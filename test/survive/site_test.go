@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,8 +49,19 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
+	fmt.Printf("%d connection cuts\n", cutsMade.Load())
+	if whole := flag.Lookup("test.run").Value.String() == ""; code == 0 && long && whole && cutsMade.Load() < manyCuts {
+		fmt.Fprintf(os.Stderr, "fewer than %d cuts: this is not the long suite\n", manyCuts)
+		code = 1
+	}
 	os.Exit(code)
 }
+
+// cutsMade counts what site.cut and strikes cut, over the whole suite: the
+// long one makes manyCuts at least.
+var cutsMade atomic.Int64
+
+const manyCuts = 10_000
 
 // long says whether there is time for all.
 var long = os.Getenv("SBXMOUNT_FAULTS") == "long"
@@ -83,6 +96,7 @@ type setup struct {
 	ttl     time.Duration // 0: a minute: the players alone change things
 	bound   time.Duration // of each operation; 0: see limit
 	sftp    faults.SFTP
+	api     bool // the embedded sandbox is reached by its id, with an API key
 }
 
 func (s setup) String() string {
@@ -129,6 +143,9 @@ func newSite(t testing.TB, o setup) *site {
 	t.Cleanup(func() { _ = l.Close() })
 	s.link = l
 	target, err := sandbox.Parse(strings.Replace(spec, addr, l.Addr(), 1), sandbox.Options{})
+	if o.api {
+		target, err = s.byID()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +161,24 @@ func newSite(t testing.TB, o setup) *site {
 	}
 	s.dialed.Log = slog.New(slog.NewTextHandler(s.log, nil))
 	return s
+}
+
+// byID reaches the embedded sandbox as E2B's own tools do it for development:
+// through the link, with the API beside it.
+func (s *site) byID() (sandbox.Target, error) {
+	_, port, err := net.SplitHostPort(s.link.Addr())
+	if err != nil {
+		return sandbox.Target{}, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return sandbox.Target{}, err
+	}
+	env := map[string]string{"E2B_DEBUG": "true", "E2B_API_URL": s.box.APIURL(), "E2B_API_KEY": s.box.APIKey()}
+	s.dialed.Resume = true
+	return sandbox.Parse(s.box.ID(), sandbox.Options{
+		Port: n, Getenv: func(name string) string { return env[name] }, Home: s.TempDir(),
+	})
 }
 
 // serve starts the server and returns its URL and address.
@@ -185,8 +220,8 @@ func open(t testing.TB, o setup) *site {
 		Remote: s.client, Root: s.root, TTL: o.ttl, Writes: o.writes, InoKey: "survive",
 		CacheSize: 12 << 20, WriteBuffer: 6 << 20,
 		RTT:     func() time.Duration { return s.client.Status().RTT },
-		Offline: s.client.Offline,
-		Log:     slog.New(slog.NewTextHandler(s.log, nil)),
+		Offline: s.client.Offline, Wake: s.client.Want,
+		Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
