@@ -308,7 +308,7 @@ func fatal(err error) bool {
 // on files' contents, for changes, and for who has said Want, if that is allowed.
 func (c *Client) mayDial() bool {
 	c.mu.Lock()
-	needed, wakes := c.needed()
+	needed, _ := c.needed()
 	soon := time.Since(c.state.asked) < idleAsk
 	if needed || !soon {
 		c.state.asked = time.Now()
@@ -330,13 +330,33 @@ func (c *Client) mayDial() bool {
 		c.setDown(StateGone, &Error{Op: "connect", Kind: Gone})
 		return false
 	case sandbox.Paused:
-		if wakes && c.o.Resume && c.o.Provider.Resume(ctx) == nil {
-			return true
-		}
-		c.setDown(StatePaused, dialFailed(NotConnected, SandboxPaused, nil))
-		return false
+		return c.resume(ctx)
 	}
 	return needed
+}
+
+// resume wakes a paused sandbox, where something that waits is worth it, and
+// reports whether it runs. Otherwise what waits is refused. A provider that is
+// in trouble is asked again.
+func (c *Client) resume(ctx context.Context) bool {
+	c.mu.Lock()
+	if _, wakes := c.needed(); !wakes || !c.o.Resume {
+		defer c.unlock() // nothing comes between the look and the refusal
+		c.refuseAll(StatePaused, dialFailed(NotConnected, SandboxPaused, nil))
+		return false
+	}
+	c.mu.Unlock()
+	err := c.o.Provider.Resume(ctx)
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, sandbox.Unreachable), errors.Is(err, sandbox.TooMany), errors.Is(err, sandbox.Transitioning):
+		c.o.Log.Warn("the sandbox was not resumed yet", "error", err)
+	default:
+		c.o.Log.Warn("the sandbox was not resumed", "error", err)
+		c.setDown(StatePaused, dialFailed(NotConnected, SandboxPaused, nil))
+	}
+	return false
 }
 
 // stateOf asks the provider, where there is one.
@@ -381,6 +401,11 @@ const wantFor = time.Second
 func (c *Client) setDown(s State, why error) {
 	c.mu.Lock()
 	defer c.unlock()
+	c.refuseAll(s, why)
+}
+
+// refuseAll is setDown with c.mu held.
+func (c *Client) refuseAll(s State, why error) {
 	c.state.set(s, why)
 	c.turn(true)
 	for _, o := range c.takeAll() {

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -99,4 +100,59 @@ func TestWhatWakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowAPI is a provider whose answers take a while.
+type slowAPI struct {
+	provider
+	failures int // of Resume, before one succeeds
+}
+
+func (p *slowAPI) State(ctx context.Context) (sandbox.State, error) {
+	defer time.Sleep(100 * time.Millisecond)
+	return p.provider.State(ctx)
+}
+
+func (p *slowAPI) Resume(ctx context.Context) error {
+	if p.failures > 0 {
+		p.failures--
+		return &sandbox.Error{Op: "resume", Reason: sandbox.Unreachable}
+	}
+	return p.provider.Resume(ctx)
+}
+
+// What wakes a sandbox may come while the provider is being asked because of
+// what does not.
+func TestWakingBehindAPoll(t *testing.T) {
+	p := &slowAPI{provider: provider{state: sandbox.Running}}
+	onRadio(t, Options{Provider: p, Resume: true}, func(t *testing.T, r *radio, c *Client) {
+		p.set(sandbox.Paused)
+		r.drop()
+		time.Sleep(time.Minute)
+		poll := c.Lstat("/x")
+		time.Sleep(50 * time.Millisecond)
+		if _, err := c.Mkdir("/y", 0o755).Wait(t.Context()); err != nil || p.resumed != 1 {
+			t.Errorf("resumed %d times, %v", p.resumed, err)
+		}
+		if _, err := poll.Wait(t.Context()); err != nil {
+			t.Errorf("the poll that waited beside it: %v", err)
+		}
+	})
+}
+
+// A provider that can't be reached for a moment is asked again.
+func TestResumeIsTriedAgain(t *testing.T) {
+	p := &slowAPI{provider: provider{state: sandbox.Running}, failures: 3}
+	onRadio(t, Options{Provider: p, Resume: true}, func(t *testing.T, r *radio, c *Client) {
+		p.set(sandbox.Paused)
+		r.drop()
+		time.Sleep(time.Second)
+		began := time.Now()
+		if _, err := c.Mkdir("/y", 0o755).Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("after %v", took)
+		}
+	})
 }

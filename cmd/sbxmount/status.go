@@ -14,6 +14,7 @@ type status struct {
 	mountState
 	Link    linkStatus    `json:"link"`
 	Content contentStatus `json:"content"`
+	Process processStatus `json:"process"`
 	Events  []event       `json:"events"` // the last warnings and errors, oldest first
 }
 
@@ -29,6 +30,12 @@ type linkStatus struct {
 	BytesOut    int64     `json:"bytes_out"`
 	InFlight    int       `json:"in_flight"`
 	LastError   string    `json:"last_error,omitempty"`
+}
+
+// processStatus is the daemon's own.
+type processStatus struct {
+	Goroutines int   `json:"goroutines"`
+	Heap       int64 `json:"heap"` // bytes, what is free in it included
 }
 
 // contentStatus is the files' side. Sizes are bytes.

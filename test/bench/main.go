@@ -32,6 +32,7 @@ type settings struct {
 	binary  string
 	out     string
 	dir     string
+	soak    time.Duration
 }
 
 func main() {
@@ -46,6 +47,8 @@ func dispatch(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "wsproxy":
 		return wsproxy(args[1])
+	case len(args) == 3 && args[0] == "soak":
+		return serveSoak(args[1], args[2])
 	case len(args) > 0 && args[0] == "io":
 		return serveIO(args[1:])
 	case len(args) > 0 && args[0] == "limit":
@@ -67,6 +70,7 @@ func parse(args []string) (s settings, err error) {
 	names := f.String("systems", "", "`names` of systems to compare, separated by commas (default all)")
 	bridge := f.String("bridge", "own", "WebSocket bridge: own, websockify or websocat")
 	f.IntVar(&s.n, "n", 3, "samples for each; the median counts")
+	f.DurationVar(&s.soak, "for", 30*time.Minute, "how long the soak takes, which runs only where -run names it")
 	f.BoolVar(&s.quick, "quick", false, "one sample each, files of 32 MiB, directories of 10,000")
 	f.StringVar(&s.binary, "binary", "bin/sbxmount", "the sbxmount to measure")
 	f.StringVar(&s.out, "out", "bench", "`directory` for results.json and the plots")
@@ -134,7 +138,8 @@ func measureAll(ctx context.Context, s settings) error {
 		scale = quick
 	}
 	chosen := s.selects(works(scale))
-	if len(chosen) == 0 {
+	soaks := s.run.String() != "" && s.run.MatchString("soak")
+	if len(chosen) == 0 && !soaks {
 		return errors.New("no work matches")
 	}
 	b, closeLab, err := openLab(s)
@@ -149,6 +154,11 @@ func measureAll(ctx context.Context, s settings) error {
 	report := newReport(s.bridge.String(), s.n)
 	for _, w := range chosen {
 		if err := b.measureWork(ctx, &w, compared, report); err != nil {
+			return err
+		}
+	}
+	if soaks && ctx.Err() == nil {
+		if report.Soak, err = b.soak(ctx, s.soak); err != nil {
 			return err
 		}
 	}
@@ -251,6 +261,9 @@ func (r *Report) failure() error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d cells failed", failed, len(r.Results))
+	}
+	if r.Soak != nil && len(r.Soak.Failures) > 0 {
+		return errors.New("the soak failed: " + r.Soak.Failures[0])
 	}
 	return nil
 }

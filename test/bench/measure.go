@@ -135,6 +135,9 @@ func (b *bench) sample(ctx context.Context, w *Work, s System, site *Site) (_ Sa
 	if !w.Mounting {
 		links, began = b.link.Stats(), time.Now()
 	}
+	if w.Cut {
+		b.link.Cut()
+	}
 	if err := session.Do(ctx, w, site); err != nil {
 		return Sample{}, err
 	}

@@ -33,6 +33,7 @@ func drawAll(r *Report, dir string) error {
 		drawCurve(r, "files", "Time of a walk", "seconds", seconds, filepath.Join(dir, "files.svg")),
 		drawCurve(r, "files", "Resident memory after a walk", "MB", megabytes, filepath.Join(dir, "memory.svg")),
 		drawCurve(r, "readers", "Readers at once", "MB/s", func(x Result) float64 { return x.MBPerSec }, filepath.Join(dir, "readers.svg")),
+		drawSoak(r.Soak, filepath.Join(dir, "soak.svg")),
 	)
 }
 

@@ -19,6 +19,7 @@ type Report struct {
 	N       int       `json:"samples_each"`
 	Results []Result  `json:"results"`
 	Targets []Verdict `json:"targets"`
+	Soak    *Soak     `json:"soak,omitempty"`
 }
 
 // Verdict says whether a target was reached.
@@ -44,6 +45,7 @@ func (r *Report) find(work string, on Condition, system string) (Result, bool) {
 // systems were measured.
 func (r *Report) judge(works []Work) {
 	for _, w := range works {
+		r.judgeTrips(&w)
 		for _, t := range w.Targets {
 			ours, ok := r.find(w.Name, t.On, t.System)
 			if !ok {
@@ -139,6 +141,18 @@ func (r *Report) judgeFiles() {
 	})
 }
 
+// judgeTrips compares round trips with what a work may need.
+func (r *Report) judgeTrips(w *Work) {
+	for _, on := range w.On {
+		if ours, ok := r.find(w.Name, on, "sbxmount"); ok && w.MaxTrips > 0 {
+			r.Targets = append(r.Targets, Verdict{
+				Work: w.Name, Condition: on.String(), Target: fmt.Sprintf("sbxmount within %d round trips", w.MaxTrips),
+				Got: float64(ours.RoundTrips), OK: ours.RoundTrips <= w.MaxTrips,
+			})
+		}
+	}
+}
+
 func (t Target) judge(work string, ours, theirs float64) Verdict {
 	v := Verdict{Work: work, Condition: t.On.String(), Target: t.String()}
 	if t.Within > 0 {
@@ -185,6 +199,9 @@ func (r *Report) print(w io.Writer) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%.2f\t%s\t\n", v.Work, v.Condition, v.Target, v.Got, mark)
 	}
 	table.Flush()
+	if r.Soak != nil {
+		r.Soak.print(w)
+	}
 	for _, x := range r.Results {
 		if x.Error != "" {
 			fmt.Fprintf(w, "FAILED: %s, %s, %s: %s\n", x.Work, x.Condition, x.System, x.Error)

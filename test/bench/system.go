@@ -136,7 +136,9 @@ func (m *mounter) Name() string   { return m.name }
 func (m *mounter) Missing() error { return m.missing() }
 
 // Does: a system that delivers late differs only where something is written.
-func (m *mounter) Does(w *Work) bool { return m.deliver == nil || w.Writes }
+func (m *mounter) Does(w *Work) bool {
+	return (m.deliver == nil || w.Writes) && (m.name == "sbxmount" || !w.Cut)
+}
 
 // Start returns when the kernel shows the mount.
 func (m *mounter) Start(ctx context.Context, site *Site) (Session, error) {

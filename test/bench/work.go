@@ -40,6 +40,7 @@ type Work struct {
 	Prepare func(*Site) error
 	Reset   func(*Site) error
 
+	Cut      bool // the link's connections are reset as the time begins; what has no reconnect has no such work
 	Warm     bool // done once before, on the same mount, and longer ago than caches last
 	Mounting bool // the time includes the mount's own
 	Writes   bool // the time includes the delivery to the server
@@ -54,6 +55,10 @@ type Work struct {
 	Files   int   // that it comes to know, for the memory that each takes
 	Targets []Target
 	Curve   Curve // that it is a point of, if any
+
+	// MaxTrips, if not 0, is a target by itself: the most round trips that
+	// sbxmount may need over the link, whatever others do.
+	MaxTrips int64
 }
 
 // Step is a part of a work.
@@ -127,7 +132,7 @@ var (
 )
 
 func works(s Scale) []Work {
-	return slices.Concat(bulk(s), reading(s), writing(s), scaling(s))
+	return slices.Concat(bulk(s), reading(s), writing(s), recovering(), scaling(s))
 }
 
 // mib names a size.
