@@ -207,7 +207,7 @@ func (b *bench) look(m *mounted, site *Site, l *load) (w SoakWindow, err error) 
 	}
 	w.Files, w.Memory = len(files), resident(m.PID())
 	out, err := exec.Command(b.binary, "status", "--json", site.Mount).Output()
-	var told []struct {
+	var told struct {
 		Process struct {
 			Goroutines int
 			Heap       int64
@@ -216,10 +216,10 @@ func (b *bench) look(m *mounted, site *Site, l *load) (w SoakWindow, err error) 
 	if err == nil {
 		err = json.Unmarshal(out, &told)
 	}
-	if err != nil || len(told) == 0 {
+	if err != nil {
 		return w, fmt.Errorf("status: %w: %s", err, out)
 	}
-	w.Goroutines, w.Heap = told[0].Process.Goroutines, told[0].Process.Heap
+	w.Goroutines, w.Heap = told.Process.Goroutines, told.Process.Heap
 	return w, nil
 }
 

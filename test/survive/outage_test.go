@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sbxmount/sbxmount/conn"
 	"github.com/sbxmount/sbxmount/fs/vfs"
 )
 
@@ -30,6 +31,53 @@ func TestBlackhole(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A link that is dead for longer than anybody waits. Where nothing times out all
+// goes on behind it; with the default, errors are right and silence is not.
+func TestLongOutage(t *testing.T) {
+	dark := choose(10*time.Second, 5*time.Minute)
+	for _, o := range setups() {
+		t.Run("forever/"+o.String(), func(t *testing.T) {
+			t.Parallel()
+			o.timeout, o.bound = -1, dark+2*time.Minute
+			s := open(t, o)
+			s.play(s.system(), loads, func() {
+				time.Sleep(200 * time.Millisecond)
+				s.dark(dark)
+				s.link.Cut() // the attempt that heard nothing
+				s.up()
+				time.Sleep(200 * time.Millisecond)
+			})
+		})
+	}
+	for _, o := range setups()[:2] {
+		t.Run("default/"+o.String(), func(t *testing.T) {
+			t.Parallel()
+			o.timeout = choose(3*time.Second, conn.DefaultTimeout)
+			o.ttl, o.bound = -1, o.timeout+40*time.Second
+			s := open(t, o)
+			k := s.newKeeper("outage")
+			k.until(t, "a save", yes)
+			s.link.Blackhole(true)
+			for began := time.Now(); time.Since(began) < dark; {
+				began := time.Now()
+				if k.save() {
+					continue // sent before the dark
+				}
+				if took := time.Since(began); took < o.timeout/2 || took > o.bound {
+					t.Errorf("failed after %v", took)
+				}
+			}
+			if k.failed == 0 {
+				t.Error("nothing failed")
+			}
+			s.link.Blackhole(false)
+			s.link.Cut()
+			k.until(t, "a save again", yes)
+			k.kept(syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.EIO)
+		})
 	}
 }
 
@@ -60,7 +108,7 @@ func TestTimeout(t *testing.T) {
 	for _, o := range setups()[:2] {
 		t.Run(o.String(), func(t *testing.T) {
 			t.Parallel()
-			o.timeout, o.ttl, o.bound = 2*time.Second, time.Millisecond, 20*time.Second
+			o.timeout, o.ttl, o.bound = 2*time.Second, -1, 20*time.Second
 			s := open(t, o)
 			k := s.newKeeper("timeout")
 			k.until(t, "a save", yes)
@@ -91,7 +139,7 @@ func TestTimeout(t *testing.T) {
 func TestRecoveryTime(t *testing.T) {
 	for _, rtt := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond} {
 		for _, server := range []bool{false, true} {
-			o := setup{openssh: server, rtt: rtt, ttl: time.Nanosecond}
+			o := setup{openssh: server, rtt: rtt, ttl: -1}
 			t.Run(rtt.String()+"/"+strings.TrimSuffix(o.String(), "/close"), func(t *testing.T) {
 				t.Parallel()
 				s := open(t, o)

@@ -93,7 +93,7 @@ type setup struct {
 	timeout time.Duration // 0: five minutes, so that no wait ends
 	conns   int           // 0: 2
 	pause   time.Duration // between attempts to connect, at most; 0: 10 ms
-	ttl     time.Duration // 0: a minute: the players alone change things
+	ttl     time.Duration // 0: a minute: the players alone change things; negative: nothing is trusted
 	bound   time.Duration // of each operation; 0: see limit
 	sftp    faults.SFTP
 	api     bool // the embedded sandbox is reached by its id, with an API key
@@ -216,6 +216,7 @@ func open(t testing.TB, o setup) *site {
 	if o.ttl == 0 {
 		o.ttl = time.Minute
 	}
+	o.ttl = max(o.ttl, 0)
 	s.tree, err = vfs.New(t.Context(), vfs.Options{
 		Remote: s.client, Root: s.root, TTL: o.ttl, Writes: o.writes, InoKey: "survive",
 		CacheSize: 12 << 20, WriteBuffer: 6 << 20,
