@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
@@ -125,6 +127,28 @@ func TestCutAnywhereInTheHandshake(t *testing.T) {
 		}
 		if got := reasonOf(t, err); got != Network {
 			t.Errorf("cut after %d bytes: %v", left, err)
+		}
+	}
+}
+
+// A server's last words, which SSH lets it choose, move no cursor.
+func TestDisconnectTextIsPrintable(t *testing.T) {
+	said := "attempted methods [\x1b]0;owned\a\r\nsbxmount: all is well] \u009b2J"
+	payload := append([]byte{1, 0, 0, 0, 2}, ssh.Marshal(struct{ Text, Language string }{said, ""})...)
+	padding := 8 - (5+len(payload))%8 + 4
+	packet := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding))
+	packet = append(append(append(packet, byte(padding)), payload...), make([]byte, padding)...)
+	_, err := dialSSH(soon(t), optionsFor(t, bridge(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "SSH-2.0-x\r\n")
+		_, _ = c.Write(packet)
+		_, _ = io.Copy(io.Discard, c)
+	})))
+	if err == nil || !strings.Contains(err.Error(), "owned") {
+		t.Fatalf("the server's words did not arrive: %v", err)
+	}
+	for _, r := range err.Error() {
+		if !unicode.IsPrint(r) {
+			t.Errorf("%q in %q", r, err)
 		}
 	}
 }

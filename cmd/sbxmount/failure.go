@@ -33,14 +33,12 @@ func usage(format string, a ...any) *failure {
 	return failed(exitUsage, "`sbxmount help` shows how it is used.", format, a...)
 }
 
-// report prints a failure as a person reads it.
+// report prints a failure as a person reads it. The message may hold words of
+// the sandbox, and so is one line of printable characters.
 func (f *failure) report(w io.Writer) {
-	fmt.Fprintf(w, "sbxmount: %s\n", f.Message)
-	if f.Advice != "" {
-		for line := range strings.Lines(f.Advice) {
-			fmt.Fprintf(w, "  %s", line)
-		}
-		fmt.Fprintln(w)
+	fmt.Fprintf(w, "sbxmount: %s\n", plain(f.Message))
+	for line := range strings.Lines(f.Advice) {
+		fmt.Fprintf(w, "  %s\n", plain(strings.TrimSuffix(line, "\n")))
 	}
 }
 

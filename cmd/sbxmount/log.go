@@ -45,16 +45,21 @@ func openLog(c logConfig, point string, foreground bool) (*slog.Logger, *history
 		w = &lumberjack.Logger{Filename: c.File, MaxSize: logMegabytes, MaxBackups: logFiles, MaxAge: logDays}
 		keepCrashes(crashFile(c.File))
 	}
+	past := new(history)
+	return slog.New(remember{logHandler(w, c), past}), past, c.File
+}
+
+// logHandler writes the log in its format: in either, what a sandbox said moves
+// no cursor.
+func logHandler(w io.Writer, c logConfig) slog.Handler {
 	o := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if c.Verbose > 0 {
 		o.Level = slog.LevelDebug
 	}
-	var h slog.Handler = slog.NewTextHandler(w, o)
 	if c.Format == "json" {
-		h = slog.NewJSONHandler(w, o)
+		return slog.NewJSONHandler(harmless{w}, o)
 	}
-	past := new(history)
-	return slog.New(remember{h, past}), past, c.File
+	return slog.NewTextHandler(w, o) // which quotes what can't be printed
 }
 
 // crashFile is where the runtime writes a panic to, since a daemon has no

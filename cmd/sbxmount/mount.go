@@ -49,7 +49,7 @@ var unmountSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP
 func serveHere(ctx context.Context, c *config, w io.Writer) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unmountSignals...)
-	note := func(text string) { fmt.Fprintf(w, "sbxmount: %s\n", plain(text)) }
+	note := noteTo(w)
 	d := newDaemon(c, askTerminal, note)
 	if err := d.start(ctx); err != nil {
 		return err

@@ -89,7 +89,7 @@ func (d *child) converse(ctx context.Context, c *config, w io.Writer) error {
 				return d.died(err)
 			}
 		case r.Note != "":
-			fmt.Fprintf(w, "sbxmount: %s\n", r.Note)
+			noteTo(w)(r.Note)
 		}
 	}
 }

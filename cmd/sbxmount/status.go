@@ -77,7 +77,7 @@ func (s status) print(w io.Writer, now time.Time) {
 	if s.Content.Unusable > 0 {
 		row("  left out", "%d names that no local file can have", s.Content.Unusable)
 	}
-	row("  daemon", "pid %d, up %s, log %s", s.PID, formatDuration(now.Sub(s.Started)), orNone(s.Log))
+	row("  daemon", "pid %d, up %s, log %s", s.PID, formatDuration(now.Sub(s.Started)), plain(orNone(s.Log)))
 	t.Flush()
 	printFiles(w, s.Content.Files)
 	for _, e := range s.Events {

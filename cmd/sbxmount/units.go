@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -100,4 +101,28 @@ func plain(s string) string {
 		}
 	}
 	return s
+}
+
+// harmless writes JSON on as it is, but for control characters that encoding/json
+// leaves alone and terminals act on: DEL, and U+0080 to U+009F. A write is
+// whole characters.
+type harmless struct{ w io.Writer }
+
+func (h harmless) Write(p []byte) (int, error) {
+	var safe []byte
+	for i := 0; i < len(p); i++ {
+		switch {
+		case p[i] == 0x7f:
+			safe = append(safe, `\u007f`...)
+		case p[i] == 0xc2 && i+1 < len(p) && p[i+1] < 0xa0:
+			i++
+			safe = fmt.Appendf(safe, `\u%04x`, p[i])
+		default:
+			safe = append(safe, p[i])
+		}
+	}
+	if _, err := h.w.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

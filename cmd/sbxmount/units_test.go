@@ -1,6 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,6 +54,43 @@ func TestPlain(t *testing.T) {
 		if got := plain(in); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestNothingMovesTheCursor: what came from a sandbox, its provider or a name
+// is told on a terminal as one line of printable characters.
+func TestNothingMovesTheCursor(t *testing.T) {
+	const evil = "/a\x1b]0;owned\a\r\nsbxmount: all is well\u009b2J\x7f\xff"
+	s := status{Events: []event{{Message: "m" + evil, Error: "e" + evil, Path: evil}}}
+	s.Sandbox, s.Dir, s.Mountpoint, s.Log, s.Link.LastError = evil, evil, evil, evil, evil
+	s.Content.Files = []fileBytes{{Path: evil, Bytes: 1}}
+	for what, show := range map[string]func(io.Writer){
+		"a failure": func(w io.Writer) {
+			(&failure{Message: "m" + evil, Advice: "one" + strings.ReplaceAll(evil, "\n", "") + "\ntwo"}).report(w)
+		},
+		"status":        func(w io.Writer) { s.print(w, time.Now()) },
+		"list":          func(w io.Writer) { printList(w, []listed{{s.mountState, "up"}}) },
+		"status --json": func(w io.Writer) { _ = printJSON(w, s) },
+		"a note":        func(w io.Writer) { noteTo(w)(evil) },
+		"a log":         func(w io.Writer) { slog.New(logHandler(w, logConfig{Format: "text"})).Warn(evil, "err", evil) },
+		"a JSON log":    func(w io.Writer) { slog.New(logHandler(w, logConfig{Format: "json"})).Warn(evil, "err", evil) },
+	} {
+		var b bytes.Buffer
+		show(&b)
+		if !strings.Contains(b.String(), "owned") || strings.Contains(b.String(), "\nsbxmount: all") {
+			t.Errorf("%s: %q", what, b.String())
+		}
+		for _, r := range b.String() {
+			if r != '\n' && !strconv.IsPrint(r) {
+				t.Errorf("%s writes %q: %q", what, r, b.String())
+			}
+		}
+	}
+	var again status
+	var b bytes.Buffer
+	_ = printJSON(&b, s)
+	if err := json.Unmarshal(b.Bytes(), &again); err != nil || again.Dir != strings.ToValidUTF8(evil, "\ufffd") {
+		t.Errorf("JSON that is shown reads as %q, %v", again.Dir, err)
 	}
 }
 
