@@ -39,7 +39,8 @@ const (
 	Interrupted              // the caller was killed while it waited
 	Closed                   // the session was closed on this side
 	Protocol                 // the server said what the protocol forbids
-	NoMemory                 // a bound of ours was reached
+	NoMemory                 // a bound of ours on memory was reached
+	TooManyOpen              // a bound of ours on what is open was reached
 	numKinds
 )
 
@@ -52,6 +53,7 @@ var kindText = [numKinds]string{
 	Invalid: "invalid argument", BadHandle: "bad file handle", Busy: "busy", Unsupported: "operation not supported",
 	Stale: "stale file handle", TimedOut: "timed out", NotConnected: "not connected", Gone: "the sandbox is gone",
 	Interrupted: "interrupted", Closed: "session closed", Protocol: "protocol error", NoMemory: "out of memory",
+	TooManyOpen: "too many open files on the mount",
 }
 
 func (k Kind) Error() string {

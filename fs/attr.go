@@ -40,6 +40,9 @@ func (b *bridge) fillAttr(out *fuse.Attr, a *vfs.Attr) {
 func (b *bridge) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	var h *vfs.Handle
 	if in.Flags()&fuse.FUSE_GETATTR_FH != 0 {
 		h = b.files.get(in.Fh())
@@ -58,6 +61,9 @@ func (b *bridge) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.A
 func (b *bridge) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	set, err := b.wanted(&in.SetAttrInCommon)
 	if err != nil {
 		return status(err)
@@ -123,6 +129,9 @@ func (b *bridge) wanted(in *fuse.SetAttrInCommon) (set vfs.SetAttr, err error) {
 func (b *bridge) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	a, err := b.tree.GetAttr(r, vfs.NodeID(in.NodeId), nil)
 	if err != nil {
 		return status(err)
@@ -153,6 +162,9 @@ func (m *IDMap) allows(mode, uid, mask uint32) bool {
 func (b *bridge) StatFs(cancel <-chan struct{}, h *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	r := b.request(cancel, h)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	s, err := b.tree.StatFS(r, vfs.NodeID(h.NodeId))
 	if err != nil && vfs.KindOf(err) != conn.Unsupported {
 		return status(err)

@@ -1,9 +1,11 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/sbxmount/sbxmount/fs/vfs"
@@ -25,6 +27,9 @@ type bridge struct {
 	dirs  table[vfs.DirHandle]
 	stale staleOpens
 
+	requests    atomic.Int64 // being answered
+	maxRequests int
+
 	behind sync.WaitGroup // goroutines that may outlive a request
 }
 
@@ -32,6 +37,7 @@ func newBridge(base context.Context, o *Options) *bridge {
 	return &bridge{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		tree:          o.Tree, ids: o.IDMap, log: o.Log, base: base,
+		maxRequests: cmp.Or(o.MaxRequests, defaultMaxRequests),
 	}
 }
 

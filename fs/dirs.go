@@ -11,6 +11,9 @@ import (
 func (b *bridge) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	d, err := b.tree.OpenDir(r, vfs.NodeID(in.NodeId))
 	if err != nil {
 		return status(err)
@@ -53,6 +56,9 @@ func (b *bridge) readDir(cancel <-chan struct{}, in *fuse.ReadIn, read readDirFu
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	emitted := false
 	err := read(d, r, in.Offset, func(e *vfs.DirEntry) bool {
 		fits := emit(e)
@@ -82,5 +88,8 @@ func (b *bridge) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status 
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	return status(d.Sync(r))
 }

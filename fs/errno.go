@@ -42,6 +42,7 @@ var errnos = map[vfs.Kind]syscall.Errno{
 	conn.Closed:       syscall.ESHUTDOWN,
 	conn.Protocol:     syscall.EPROTO,
 	conn.NoMemory:     syscall.ENOMEM,
+	conn.TooManyOpen:  syscall.ENFILE, // the system's bound; EMFILE would be the program's
 }
 
 // errPanic stands for a panic that was logged.

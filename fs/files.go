@@ -44,6 +44,9 @@ func (b *bridge) fillOpen(out *fuse.OpenOut, h *vfs.Handle) {
 func (b *bridge) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	node, flags := vfs.NodeID(in.NodeId), openFlags(in.Flags)
 	h, err := complete(r, func(ctx context.Context) (*vfs.Handle, error) {
 		return b.tree.Open(ctx, node, flags)
@@ -69,6 +72,9 @@ func (b *bridge) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, 
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	flags := openFlags(in.Flags) | conn.OpenCreate
 	if in.Flags&syscall.O_EXCL != 0 {
 		flags |= conn.OpenExcl
@@ -101,6 +107,9 @@ func (b *bridge) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return nil, tooMany
+	}
 	p, err := h.Read(r, buf, int64(in.Offset))
 	if err != nil {
 		return nil, status(err)
@@ -117,6 +126,9 @@ func (b *bridge) Write(cancel <-chan struct{}, in *fuse.WriteIn, p []byte) (uint
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return 0, tooMany
+	}
 	n, err := h.Write(r, p, int64(in.Offset))
 	if n > 0 {
 		err = nil // what was taken counts; the next write meets the error
@@ -145,6 +157,9 @@ func (b *bridge) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	return status(h.Sync(r))
 }
 
@@ -163,6 +178,9 @@ func (b *bridge) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.St
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	mode, off, n := in.Mode, int64(in.Offset), int64(in.Length)
 	return status(finishOnly(r, func(ctx context.Context) error { return h.Allocate(ctx, mode, off, n) }))
 }
@@ -178,6 +196,9 @@ const (
 func (b *bridge) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	a, err := b.tree.GetAttr(r, vfs.NodeID(in.NodeId), b.files.get(in.Fh))
 	if err != nil {
 		return status(err)
@@ -209,6 +230,9 @@ func (b *bridge) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn)
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return 0, tooMany
+	}
 	from, to, n := int64(in.OffIn), int64(in.OffOut), int64(min(in.Len, maxCopy))
 	copied, err := complete(r, func(ctx context.Context) (int64, error) {
 		return b.tree.CopyRange(ctx, src, from, dst, to, n)

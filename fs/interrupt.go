@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sbxmount/sbxmount/conn"
 )
 
 // lookAgain is how long an interrupted operation goes on before its caller is
@@ -32,6 +33,7 @@ type request struct {
 	interrupt <-chan struct{} // closed by go-fuse at an INTERRUPT
 	thread    uint32          // of the caller, as our pid namespace numbers it; 0 elsewhere
 	closing   bool            // a FLUSH
+	refused   bool            // one too many; see Options.MaxRequests
 
 	mu    sync.Mutex    // guards all below
 	done  chan struct{} // made by the first Done
@@ -40,11 +42,17 @@ type request struct {
 }
 
 func (b *bridge) request(cancel <-chan struct{}, h *fuse.InHeader) *request {
-	return &request{bridge: b, interrupt: cancel, thread: h.Pid}
+	now := b.requests.Add(1)
+	return &request{bridge: b, interrupt: cancel, thread: h.Pid, refused: now > int64(b.maxRequests)}
 }
+
+// tooMany is the answer to a request that is refused: a bound of ours was
+// reached.
+var tooMany = status(conn.NoMemory)
 
 // finish ends the watching. Every operation defers it.
 func (r *request) finish() {
+	r.bridge.requests.Add(-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over != nil {
@@ -147,12 +155,14 @@ func complete[T any](r *request, change func(context.Context) (T, error), undo f
 			if o.err == nil && undo != nil {
 				undo(o.val)
 			}
+			r.bridge.requests.Add(-1)
 		}
 	})
 	select {
 	case o := <-answer:
 		return o.val, o.err
 	case <-r.Done():
+		r.bridge.requests.Add(1) // what goes on behind counts, too
 		close(gone)
 		var none T
 		return none, r.Err()

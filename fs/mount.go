@@ -26,6 +26,12 @@ type Options struct {
 	ReadOnly           bool
 	NoExec             bool
 
+	// MaxRequests bounds the requests that are being answered; 0 takes 1,024.
+	// One more fails with ENOMEM, except those that end something: the closing
+	// of what is open, and forgetting. Each may hold maxWrite bytes and three
+	// goroutines.
+	MaxRequests int
+
 	IDMap IDMap // how owners are shown
 
 	Log   *slog.Logger // nil: nothing is logged
@@ -56,6 +62,10 @@ const (
 	// singly: read-ahead and asynchronous direct I/O. The default of 12 would
 	// be fewer than a link with some delay needs.
 	maxBackground = 128
+
+	// defaultMaxRequests is that and what a machine's programs have threads
+	// for that wait for files at the same time.
+	defaultMaxRequests = 1024
 )
 
 // MountReason says why a file system could not be mounted.
@@ -170,6 +180,11 @@ func (m *Mounted) serve() {
 	m.bridge.close()
 	m.close(conn.Closed)
 	m.device.release()
+}
+
+// Requests returns how many requests are being answered, and how many may be.
+func (m *Mounted) Requests() (now, most int) {
+	return int(m.bridge.requests.Load()), m.bridge.maxRequests
 }
 
 // Mountpoint returns where the file system is, as the mount table has it.

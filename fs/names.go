@@ -27,6 +27,9 @@ func (b *bridge) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, o
 	}
 	r := b.request(cancel, h)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	b.stale.lookup(h.Pid)
 	e, err := b.tree.Lookup(r, vfs.NodeID(h.NodeId), name)
 	if err != nil {
@@ -82,6 +85,9 @@ func (b *bridge) make(cancel <-chan struct{}, h *fuse.InHeader, name string, mod
 	}
 	r := b.request(cancel, h)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	caller, parent := h.Owner, vfs.NodeID(h.NodeId)
 	e, err := complete(r, func(ctx context.Context) (vfs.Entry, error) {
 		e, err := build(ctx, parent, conn.Mode(mode).Perm())
@@ -132,6 +138,9 @@ func (b *bridge) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out 
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	old, parent := vfs.NodeID(in.Oldnodeid), vfs.NodeID(in.NodeId)
 	e, err := complete(r, func(ctx context.Context) (vfs.Entry, error) {
 		return b.tree.Link(ctx, old, parent, name)
@@ -147,6 +156,9 @@ func (b *bridge) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out 
 func (b *bridge) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
 	r := b.request(cancel, h)
 	defer r.finish()
+	if r.refused {
+		return nil, tooMany
+	}
 	text, err := b.tree.Readlink(r, vfs.NodeID(h.NodeId))
 	return []byte(text), status(err)
 }
@@ -169,6 +181,9 @@ func (b *bridge) remove(cancel <-chan struct{}, h *fuse.InHeader, name string, r
 	}
 	r := b.request(cancel, h)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	b.stale.standBack(r)
 	return status(finishOnly(r, remove))
 }
@@ -196,6 +211,9 @@ func (b *bridge) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newN
 	}
 	r := b.request(cancel, &in.InHeader)
 	defer r.finish()
+	if r.refused {
+		return tooMany
+	}
 	b.stale.standBack(r)
 	from, to, replace := vfs.NodeID(in.NodeId), vfs.NodeID(in.Newdir), in.Flags&renameNoReplace == 0
 	_, err := complete(r, func(ctx context.Context) (struct{}, error) {

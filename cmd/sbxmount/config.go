@@ -24,12 +24,13 @@ type config struct {
 	Mountpoint string     // absolute
 	Link       linkConfig // how the sandbox is reached
 
-	CacheSize, WriteBuffer byteSize
-	TTL                    time.Duration
-	Writes                 string // "through" or "close"
-	Symlinks               string // "contain" or "raw"
-	NoOutside              bool
-	KeepAlive              time.Duration
+	CacheSize, WriteBuffer          byteSize
+	MaxInodes, MaxOpen, MaxRequests int
+	TTL                             time.Duration
+	Writes                          string // "through" or "close"
+	Symlinks                        string // "contain" or "raw"
+	NoOutside                       bool
+	KeepAlive                       time.Duration
 
 	ReadOnly, AllowOther, DefaultPermissions, NonEmpty, NoExec bool
 	IDMap                                                      string // "user" or "none"

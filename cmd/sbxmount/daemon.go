@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +61,6 @@ func newDaemon(c *config, ask prompt, note func(string)) *daemon {
 
 // start makes the mount serve. When it fails, nothing of it is left.
 func (d *daemon) start(ctx context.Context) (err error) {
-	limitMemory(d.cfg)
 	defer func() {
 		if err != nil {
 			d.takeBack()
@@ -70,7 +68,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		d.claimPoint, d.connect, d.openTree, d.mount, d.serveControl,
+		d.claimPoint, d.connect, d.openTree, d.limitMemory, d.mount, d.serveControl,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -106,17 +104,6 @@ func (d *daemon) takeBack() {
 		last := len(d.undo) - 1
 		d.undo[last]()
 		d.undo = d.undo[:last]
-	}
-}
-
-// memorySlack is what the daemon needs beside its buffers: inodes, packets,
-// the runtime. Cached bytes are freed by the garbage collector, which would
-// otherwise let the heap grow to twice what is in use.
-const memorySlack = 64 << 20
-
-func limitMemory(c *config) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(c.CacheSize) + memorySlack) // of which the write buffer is a part
 	}
 }
 
@@ -218,6 +205,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 	d.tree, err = vfs.New(ctx, vfs.Options{
 		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
+		MaxInodes: d.cfg.MaxInodes, MaxOpen: d.cfg.MaxOpen,
 		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock,
 		Offline: d.client.Offline, Wake: d.client.Want, Log: d.log,
 	})
@@ -248,7 +236,7 @@ func (d *daemon) mount(ctx context.Context) error {
 	d.mounted, err = fs.Mount(ctx, fs.Options{
 		Mountpoint: d.state.Mountpoint, Tree: d.tree,
 		AllowOther: d.cfg.AllowOther, DefaultPermissions: d.cfg.DefaultPermissions,
-		ReadOnly: d.cfg.ReadOnly, NoExec: d.cfg.NoExec,
+		ReadOnly: d.cfg.ReadOnly, NoExec: d.cfg.NoExec, MaxRequests: d.cfg.MaxRequests,
 		IDMap: fs.IDMap{
 			MapUser:  d.cfg.IDMap != "none",
 			LoginUID: info.UID, LoginGID: info.GID, LoginKnown: info.OwnerKnown,

@@ -2,34 +2,35 @@ package main
 
 import (
 	"runtime"
-	"runtime/metrics"
 	"time"
 )
 
 // status is the mount at this moment, without a round trip.
 func (d *daemon) status() status {
 	l := d.client.Status()
-	s := status{mountState: d.state, Content: d.content(), Process: processNow(), Events: d.past.last()}
+	s := status{mountState: d.state, Content: d.content(), Events: d.past.last()}
 	s.Link = linkStatus{
 		State: l.State.String(), Since: l.Since, RTT: float64(l.RTT) / float64(time.Millisecond),
 		Reconnects: l.Reconnects, Connections: l.Conns, Lanes: l.Lanes,
 		BytesIn: l.BytesIn, BytesOut: l.BytesOut, InFlight: l.InFlight,
 	}
+	s.Limits = d.limits()
 	if l.LastError != nil {
 		s.Link.LastError = l.LastError.Error()
 	}
 	return s
 }
 
-// processNow reads what the runtime counts. It stops nothing.
-func processNow() processStatus {
-	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
-	metrics.Read(heap)
-	s := processStatus{Goroutines: runtime.NumGoroutine()}
-	for _, m := range heap {
-		s.Heap += int64(m.Value.Uint64())
+// limits is how much of the process's bounds is taken.
+func (d *daemon) limits() limitStatus {
+	t := d.tree.Stats()
+	l := limitStatus{
+		Inodes: t.Inodes, MaxInodes: t.MaxInodes, Open: t.Handles, MaxOpen: t.MaxOpen,
+		Goroutines: runtime.NumGoroutine(), Memory: memoryInUse(), MaxMemory: d.cfg.mostMemory(),
 	}
-	return s
+	l.Requests, l.MaxRequests = d.mounted.Requests()
+	l.MaxGoroutines = goroutinesEach*l.MaxRequests + goroutineSlack
+	return l
 }
 
 // content is the files' side of the status.

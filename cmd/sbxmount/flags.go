@@ -15,6 +15,9 @@ import (
 const (
 	defaultCache       = 256 << 20        // holds a working tree, is missed on no laptop
 	defaultWriteBuffer = 64 << 20         // some seconds of a fast link
+	defaultMaxInodes   = 1_000_000        // half a gigabyte: a large source tree has a tenth of it
+	defaultMaxOpen     = 65536            // what 64 processes may open that have the usual limit of 1024
+	defaultMaxRequests = 1024             // far over the threads that programs read and write files with
 	defaultTTL         = time.Second      // as the kernel's NFS and sshfs are used to
 	defaultTimeout     = 60 * time.Second // longer than a change of networks, shorter than patience
 	defaultKeepAlive   = 5 * time.Minute  // E2B's own default lifetime
@@ -83,6 +86,9 @@ func mountFlags(f *pflag.FlagSet, c *config, options *[]string) {
 	c.CacheSize, c.WriteBuffer = defaultCache, defaultWriteBuffer
 	f.Var(&c.CacheSize, "cache-size", "memory for file content")
 	f.Var(&c.WriteBuffer, "write-buffer", "memory for what is on its way to the sandbox")
+	f.IntVar(&c.MaxInodes, "max-inodes", defaultMaxInodes, "`files` whose attributes are kept in memory at most; those over it give ENOMEM")
+	f.IntVar(&c.MaxOpen, "max-open", defaultMaxOpen, "`files` and directories that may be open; one more gives ENFILE")
+	f.IntVar(&c.MaxRequests, "max-requests", defaultMaxRequests, "`requests` of programs that may wait at a time; one more gives ENOMEM")
 	f.DurationVar(&c.TTL, "ttl", defaultTTL, "how long names and attributes are trusted; 0 asks each time")
 	word(f, &c.Writes, "writes", "what a change waits for: each write, or close and fsync", "close", "through")
 	word(f, &c.Symlinks, "symlinks", "what symbolic links show: where they lead on the sandbox, or its raw text", "contain", "raw")
@@ -99,6 +105,14 @@ func logFlags(f *pflag.FlagSet, c *logConfig) {
 	word(f, &c.Format, "log-format", "how the log is written", "text", "json")
 }
 
+// The least that programs can work with: the files of some directories, and what
+// a few programs open and ask for at once. The kernel alone reads ahead with
+// more than a hundred requests.
+const (
+	minInodes = 1000
+	minOpen   = 256
+)
+
 // check looks at what flags say together.
 func (c *config) check() error {
 	switch {
@@ -108,6 +122,8 @@ func (c *config) check() error {
 		return usage("--port %d is not between 1 and 65535", c.Link.Port)
 	case c.CacheSize < 1<<20 || c.WriteBuffer < 1<<20:
 		return usage("--cache-size and --write-buffer are 1M at least")
+	case c.MaxInodes < minInodes || c.MaxOpen < minOpen || c.MaxRequests < minOpen:
+		return usage("--max-inodes is %d at least, --max-open and --max-requests %d", minInodes, minOpen)
 	}
 	return nil
 }

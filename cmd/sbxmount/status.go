@@ -14,7 +14,7 @@ type status struct {
 	mountState
 	Link    linkStatus    `json:"link"`
 	Content contentStatus `json:"content"`
-	Process processStatus `json:"process"`
+	Limits  limitStatus   `json:"limits"`
 	Events  []event       `json:"events"` // the last warnings and errors, oldest first
 }
 
@@ -32,12 +32,6 @@ type linkStatus struct {
 	LastError   string    `json:"last_error,omitempty"`
 }
 
-// processStatus is the daemon's own.
-type processStatus struct {
-	Goroutines int   `json:"goroutines"`
-	Heap       int64 `json:"heap"` // bytes, what is free in it included
-}
-
 // contentStatus is the files' side. Sizes are bytes.
 type contentStatus struct {
 	Cached      int64       `json:"cached"`
@@ -49,6 +43,20 @@ type contentStatus struct {
 	Names       int         `json:"names"`
 	OpenFiles   int         `json:"open_files"`
 	Unusable    int64       `json:"unusable_names"` // left out of listings
+}
+
+// limitStatus is what the process has of what it may have.
+type limitStatus struct {
+	Inodes        int   `json:"inodes"`
+	MaxInodes     int   `json:"max_inodes"`
+	Open          int   `json:"open"` // files and directories
+	MaxOpen       int   `json:"max_open"`
+	Requests      int   `json:"requests"` // of programs, being answered
+	MaxRequests   int   `json:"max_requests"`
+	Goroutines    int   `json:"goroutines"`
+	MaxGoroutines int   `json:"max_goroutines"` // follows from the requests
+	Memory        int64 `json:"memory"`         // bytes
+	MaxMemory     int64 `json:"max_memory"`     // follows from the cache, the inodes and the requests
 }
 
 // fileBytes are some bytes of one file.
@@ -72,8 +80,8 @@ func (s status) print(w io.Writer, now time.Time) {
 	if s.Content.Lost > 0 {
 		row("  lost", "%s could not be written; the programs were told", formatSize(s.Content.Lost))
 	}
-	row("  cache", "%s of %s, %s", formatSize(s.Content.Cached), formatSize(s.Content.CacheSize),
-		count(s.Content.Names, "name", "names"))
+	row("  cache", "%s of %s", formatSize(s.Content.Cached), formatSize(s.Content.CacheSize))
+	row("  limits", "%s", s.Limits)
 	if s.Content.Unusable > 0 {
 		row("  left out", "%d names that no local file can have", s.Content.Unusable)
 	}
@@ -101,6 +109,12 @@ func (l linkStatus) describe(now time.Time) string {
 		text += "; last: " + plain(l.LastError)
 	}
 	return text
+}
+
+func (l limitStatus) String() string {
+	return fmt.Sprintf("%d of %d inodes, %d of %d open, %d of %d requests, %s of %s memory, %d of %d goroutines",
+		l.Inodes, l.MaxInodes, l.Open, l.MaxOpen, l.Requests, l.MaxRequests,
+		formatSize(l.Memory), formatSize(l.MaxMemory), l.Goroutines, l.MaxGoroutines)
 }
 
 func (c contentStatus) waiting() string {

@@ -40,7 +40,7 @@ func (t *Tree) ask(d *inode, text string, start instant) *question {
 			t.walk.heard = t.tick()
 			t.overtaken(d, q.asked)
 			if !q.void {
-				t.answered(d, text, t.shownAs(d, text, a), err, q.asked)
+				q.err = t.answered(d, text, t.shownAs(d, text, a), err, q.asked)
 			}
 			close(q.done)
 		})
@@ -48,8 +48,9 @@ func (t *Tree) ask(d *inode, text string, start instant) *question {
 	return q
 }
 
-// answered takes the answer to an LSTAT into the tree.
-func (t *Tree) answered(d *inode, text string, a conn.Attr, err error, asked instant) {
+// answered takes the answer to an LSTAT into the tree, and returns its error or
+// that there is no room for it.
+func (t *Tree) answered(d *inode, text string, a conn.Attr, err error, asked instant) error {
 	switch conn.KindOf(err) {
 	case conn.NotExist, conn.NotDir:
 		if nm := d.dir.children[text]; nm != nil && nm.asked < asked {
@@ -57,25 +58,29 @@ func (t *Tree) answered(d *inode, text string, a conn.Attr, err error, asked ins
 		}
 	default:
 		if err == nil {
-			t.confirm(d, text, a, asked)
+			return t.confirm(d, text, a, asked)
 		}
 	}
+	return err
 }
 
 // confirm takes it that the server has a name with these attributes.
-func (t *Tree) confirm(d *inode, text string, a conn.Attr, asked instant) *name {
+func (t *Tree) confirm(d *inode, text string, a conn.Attr, asked instant) error {
 	nm := d.dir.children[text]
 	if nm != nil && nm.asked < asked && nm.node.attr.Mode.Type() != a.Mode.Type() {
 		t.vanish(nm)
 		nm = nil
 	}
 	if nm == nil {
-		n := t.newInode(t.pathOf(d, text), a, asked)
-		return t.add(d, text, n, asked)
+		if t.full() {
+			return &conn.Error{Op: "lookup", Path: t.pathOf(d, text), Kind: conn.NoMemory}
+		}
+		t.add(d, text, t.newInode(t.pathOf(d, text), a, asked), asked)
+		return nil
 	}
 	nm.asked = max(nm.asked, asked)
 	t.learn(nm.node, a, asked, true)
-	return nm
+	return nil
 }
 
 // vanish takes away a name that the server does not have any more, or has for

@@ -29,6 +29,11 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 	if err != nil {
 		return nil, t.failed("opendir", nil, err)
 	}
+	if !t.mayOpen() {
+		return nil, t.failed("opendir", d, conn.TooManyOpen)
+	}
+	t.opening++
+	defer func() { t.opening-- }()
 	d.dir.pins++
 	h := &DirHandle{t: t, n: d}
 	if err := h.begin(ctx); err != nil {
@@ -37,6 +42,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 		return nil, t.failed("opendir", d, err)
 	}
 	d.dir.walk.read = t.tick()
+	t.handles++
 	return h, nil
 }
 
@@ -226,6 +232,7 @@ func (d *DirHandle) Sync(ctx context.Context) error { return nil }
 func (d *DirHandle) Release() {
 	d.t.mu.Lock()
 	defer d.t.unlock()
+	d.t.handles--
 	d.n.dir.pins--
 	d.t.release(d.n)
 }

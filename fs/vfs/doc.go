@@ -13,7 +13,7 @@
 //     file's next flush, fsync, rename or unlink;
 //   - to keep an inode's number over renames, and from mount to mount;
 //   - to keep a file that is open usable when its name is taken or replaced;
-//   - to hold no more than MaxInodes inodes, as far as the kernel lets go;
+//   - to hold no more than MaxInodes inodes and MaxOpen open files;
 //   - to decide nothing about permissions: the server does.
 //
 // # Data flow

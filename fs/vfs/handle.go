@@ -21,6 +21,7 @@ type Handle struct {
 func (t *Tree) newHandle(n *inode, flags conn.OpenFlags, attach func(*content.File) bool) *Handle {
 	f := t.fileOf(n)
 	f.handles++
+	t.handles++
 	t.uses.Add(1)
 	t.open[f] = struct{}{}
 	h := &Handle{f: f, flags: flags}
@@ -105,6 +106,7 @@ func (h *Handle) Release() {
 	t.mu.Lock()
 	defer t.unlock()
 	f := h.f
+	t.handles--
 	if f.handles--; f.handles > 0 {
 		return
 	}

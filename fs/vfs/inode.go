@@ -69,6 +69,8 @@ type dir struct {
 
 	walk dirWalk
 	lru  lruEntry
+
+	shared int // names that may keep more of an answer in memory than themselves
 }
 
 // newInode makes an inode without a name and puts it into the table.
@@ -254,6 +256,7 @@ func (t *Tree) release(n *inode) {
 	}
 	delete(t.nodes, n.id)
 	t.inos.give(n.ino)
+	t.setText(n, nil)
 	if n.file != nil {
 		t.dropContent(n)
 	}
@@ -294,7 +297,8 @@ func (t *Tree) learn(n *inode, a conn.Attr, asked instant, ordered bool) {
 		t.bump(n)
 	}
 	if a.Mtime != old.Mtime || a.Size != old.Size {
-		n.text, n.since = nil, asked
+		t.setText(n, nil)
+		n.since = asked
 	}
 	if n.dir != nil && (a.Mode != old.Mode || a.UID != old.UID) {
 		n.dir.refused = never

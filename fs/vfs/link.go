@@ -15,6 +15,7 @@ type linkText struct {
 	at     standing // where text is shown so
 	moves  uint64   // Tree.moves when that was last known to be where the link stands
 	looked bool     // what is shown depends on other names than the link's
+	weight int      // what it counts for, in inodes
 	err    error
 	asked  instant
 	done   chan struct{} // closed when all that is there
@@ -62,7 +63,7 @@ func (t *Tree) Readlink(ctx context.Context, id NodeID) (string, error) {
 	}
 	start := t.tick()
 	if l := n.text; l.known() && l.err != nil && l.asked < start {
-		n.text = nil // once more
+		t.setText(n, nil) // once more
 	}
 	l, err := t.awaitText(ctx, n, start, aheadSome)
 	switch {
@@ -149,7 +150,7 @@ func (t *Tree) standing(n *inode) (standing, bool) {
 // askText asks for n's text.
 func (t *Tree) askText(n *inode) *linkText {
 	l := &linkText{asked: t.tick(), done: make(chan struct{})}
-	n.text = l
+	t.setText(n, l)
 	if t.wayBack(n) {
 		t.told(n, l, t.rootPath, nil)
 		return l
@@ -165,6 +166,35 @@ func (t *Tree) askText(n *inode) *linkText {
 	return l
 }
 
+// inodeSize is about what an inode takes, with its name, in bytes: measured by
+// TestHugeDirectory.
+const inodeSize = 500
+
+// keepText says that all of l is there, and counts a text that is longer than
+// what every inode has room for: a million links may not have a million texts of
+// four kilobytes.
+func (t *Tree) keepText(n *inode, l *linkText) {
+	defer close(l.done)
+	weight := (len(l.text) + len(l.shown)) / inodeSize
+	switch {
+	case n.text != l || weight == 0: // nobody keeps it, or it is short
+	case t.weight()+weight > t.max:
+		l.text, l.shown, l.err = "", "", conn.NoMemory
+	default:
+		l.weight = weight
+		t.texts += weight
+	}
+}
+
+// setText replaces what is known of n's text.
+func (t *Tree) setText(n *inode, l *linkText) {
+	if n.text != nil {
+		t.texts -= n.text.weight
+		n.text.weight = 0
+	}
+	n.text = l
+}
+
 // told takes a link's text and decides what it shows.
 func (t *Tree) told(n *inode, l *linkText, text string, err error) {
 	l.text, l.shown, l.err, l.moves = text, text, err, t.moves
@@ -173,17 +203,17 @@ func (t *Tree) told(n *inode, l *linkText, text string, err error) {
 		l.err = conn.Stale
 	}
 	if l.err != nil || !t.contain {
-		close(l.done)
+		t.keepText(n, l)
 		return
 	}
 	texts := linkTexts{root: t.rootPath, look: func(context.Context, string) (string, bool, bool, error) { return "", false, false, errMustLook }}
 	if l.shown, l.err = texts.show(t.life, at, text); l.err != errMustLook {
-		close(l.done)
+		t.keepText(n, l)
 		return
 	}
 	l.looked = true
 	t.later = append(t.later, func() {
-		if !t.goes(func() { t.lookThrough(l) }) {
+		if !t.goes(func() { t.lookThrough(n, l) }) {
 			l.err = conn.Closed
 			close(l.done)
 		}
@@ -200,7 +230,7 @@ const maxResolve = 16
 
 // lookThrough finds what a text with ".." behind other names shows. Tree.mu is
 // not held.
-func (t *Tree) lookThrough(l *linkText) {
+func (t *Tree) lookThrough(n *inode, l *linkText) {
 	shown, err := "", error(conn.Closed)
 	select {
 	case t.resolve <- struct{}{}:
@@ -211,7 +241,7 @@ func (t *Tree) lookThrough(l *linkText) {
 	t.mu.Lock()
 	defer t.unlock()
 	l.shown, l.err = shown, err
-	close(l.done)
+	t.keepText(n, l)
 }
 
 // look asks the server what is at a path: see linkTexts.

@@ -101,7 +101,9 @@ func (t *Tree) listedSome(d *inode, l *listing, ls conn.Listing) {
 	if d.dir.listing != l || l.void {
 		return
 	}
-	t.take(d, l, &ls)
+	if l.err == nil {
+		l.err = t.take(d, l, &ls) // which listed tells
+	}
 	close(l.more)
 	l.more = make(chan struct{})
 }
@@ -114,7 +116,9 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 		err = &conn.Error{Op: "readdir", Path: t.path(d), Kind: conn.NoMemory}
 	}
 	if err == nil && !l.void {
-		t.take(d, l, &ls)
+		if err = l.err; err == nil {
+			err = t.take(d, l, &ls)
+		}
 	}
 	if err == nil && !l.void {
 		t.whole(d, l, ls.Complete)
@@ -139,8 +143,9 @@ func (t *Tree) listed(d *inode, l *listing, ls conn.Listing, err error) {
 }
 
 // take makes of the directory what a part of a listing says of names, except
-// for those of which something newer is known.
-func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) {
+// for those of which something newer is known. Where there is no room for all,
+// what was taken stays.
+func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) error {
 	dir, asked := d.dir, l.asked
 	if !ls.Asked.IsZero() {
 		asked = max(asked, min(t.since(ls.Asked), t.tick()))
@@ -148,18 +153,18 @@ func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) {
 	base := t.path(d)
 	if base == "" {
 		l.void = true
-		return
+		return nil
 	}
 	if dir.children == nil && len(ls.Entries) > 0 {
 		dir.children = make(map[string]*name, len(ls.Entries))
 	}
 	l.order = slices.Grow(l.order, len(ls.Entries))
 	for i := range ls.Entries {
-		if i%chunk == chunk-1 {
-			t.unlock()
+		if i%chunk == chunk-1 || t.full() && dir.children[ls.Entries[i].Name] == nil {
+			t.unlock() // which makes room, too
 			t.mu.Lock()
 			if l.void {
-				return
+				return nil
 			}
 		}
 		e := &ls.Entries[i]
@@ -168,7 +173,12 @@ func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) {
 			continue
 		}
 		e.Attr = t.shownAs(d, e.Name, e.Attr)
-		if nm := t.takeEntry(d, l, base, e, asked); nm != nil && nm.told != l.asked {
+		nm, err := t.takeEntry(d, l, base, e, asked)
+		if err != nil {
+			t.lru.touch(&dir.lru)
+			return err
+		}
+		if nm != nil && nm.told != l.asked {
 			nm.told = l.asked
 			l.order = append(l.order, nm)
 		}
@@ -177,25 +187,30 @@ func (t *Tree) take(d *inode, l *listing, ls *conn.Listing) {
 		t.unusable += int64(ls.Unusable)
 		t.log.Warn("names on the sandbox that can't be shown were left out", "count", ls.Unusable)
 	}
+	return nil
 }
 
 // takeEntry takes one entry of a listing, asked for at asked, into the tree and
 // returns its name; nil where there is none any more.
-func (t *Tree) takeEntry(d *inode, l *listing, base string, e *conn.Entry, asked instant) *name {
+func (t *Tree) takeEntry(d *inode, l *listing, base string, e *conn.Entry, asked instant) (*name, error) {
 	nm := d.dir.children[e.Name]
 	if _, excluded := l.excluded[e.Name]; excluded || nm != nil && nm.asked > asked {
-		return nm
+		return nm, nil
 	}
 	if nm != nil && nm.node.attr.Mode.Type() != e.Attr.Mode.Type() {
 		t.vanish(nm)
 		nm = nil
 	}
 	if nm == nil {
-		return t.attach(d, e.Name, t.newInode(join(base, e.Name), e.Attr, asked), asked)
+		if t.full() {
+			return nil, &conn.Error{Op: "readdir", Path: base, Kind: conn.NoMemory}
+		}
+		d.dir.shared++
+		return t.attach(d, e.Name, t.newInode(join(base, e.Name), e.Attr, asked), asked), nil
 	}
 	nm.asked = asked
 	t.learn(nm.node, e.Attr, asked, false)
-	return nm
+	return nm, nil
 }
 
 // whole makes a listing that has ended the directory's: what it did not tell is
@@ -223,6 +238,7 @@ func (t *Tree) whole(d *inode, l *listing, complete bool) {
 		dir.listed = l.asked
 	}
 	t.lru.touch(&dir.lru)
+	dir.own()
 }
 
 // join appends a name to a directory's path.

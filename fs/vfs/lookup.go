@@ -136,7 +136,7 @@ func (t *Tree) show(n *inode) Attr {
 			a.Valid = 0 // the next write, or the server, makes it another
 		}
 	}
-	a.Blocks = (a.Size + 511) / 512
+	a.Blocks = a.Size/512 + (a.Size%512+511)/512 // whose sum may be beyond int64
 	a.Ctime = a.Mtime
 	if c := time.Unix(0, n.ctime); n.ctime != 0 && c.After(a.Mtime) {
 		a.Ctime = c

@@ -24,7 +24,7 @@ func (t *Tree) Symlink(ctx context.Context, parent NodeID, text, to string) (Ent
 	return t.make(ctx, "symlink", parent, text, func(path string) *conn.Call[conn.Attr] {
 		return t.remote.Symlink(to, path)
 	}, func(n *inode) {
-		n.text = &linkText{asked: t.tick(), done: make(chan struct{})}
+		t.setText(n, &linkText{asked: t.tick(), done: make(chan struct{})})
 		t.told(n, n.text, to, nil)
 	})
 }
@@ -41,8 +41,11 @@ func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, 
 	if err != nil {
 		return e, t.fail(op, nil, text, err)
 	}
-	if t.fixed(d, text) {
+	switch {
+	case t.fixed(d, text):
 		return e, t.fail(op, d, text, conn.Exist)
+	case t.full():
+		return e, t.fail(op, d, text, conn.NoMemory)
 	}
 	c := t.begin(op, []place{{d, text}})
 	path := t.pathOf(d, text)
@@ -121,6 +124,8 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 		return e, t.fail("link", d, text, conn.Exist)
 	case old == "":
 		return e, t.fail("link", d, text, conn.NotExist)
+	case t.full():
+		return e, t.fail("link", d, text, conn.NoMemory)
 	}
 	c := t.begin("link", []place{{d, text}}, n)
 	var nm *name

@@ -54,7 +54,7 @@ func TestRandomOperations(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := vfs.Options{TTL: []time.Duration{ttl, none, 10 * time.Second}[seed%3]}
 				if seed%4 == 1 {
-					o.MaxInodes = 8
+					o.KeepInodes = 8
 				}
 				if seed%5 == 2 {
 					o.Writes = vfs.WriteThrough

@@ -19,9 +19,16 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 	if err != nil {
 		return e, nil, t.fail("create", nil, text, err)
 	}
-	if t.fixed(d, text) {
+	switch {
+	case t.fixed(d, text):
 		return e, nil, t.fail("create", d, text, conn.Exist)
+	case t.full() && d.dir.children[text] == nil:
+		return e, nil, t.fail("create", d, text, conn.NoMemory)
+	case !t.mayOpen():
+		return e, nil, t.fail("create", d, text, conn.TooManyOpen)
 	}
+	t.opening++
+	defer func() { t.opening-- }()
 	flags |= conn.OpenCreate
 	c := t.begin("create", []place{{d, text}})
 	path := t.pathOf(d, text)
@@ -79,6 +86,11 @@ func (t *Tree) Open(ctx context.Context, id NodeID, flags conn.OpenFlags) (*Hand
 	default:
 		return nil, t.failed("open", n, conn.Unsupported)
 	}
+	if !t.mayOpen() {
+		return nil, t.failed("open", n, conn.TooManyOpen)
+	}
+	t.opening++
+	defer func() { t.opening-- }()
 	start := t.tick()
 	t.walkOpen(n, flags)
 	f := t.fileOf(n)
@@ -102,6 +114,9 @@ func (t *Tree) Open(ctx context.Context, id NodeID, flags conn.OpenFlags) (*Hand
 	}
 	return t.openRemote(ctx, n, path, flags)
 }
+
+// mayOpen reports whether one more file or directory may be open.
+func (t *Tree) mayOpen() bool { return t.handles+t.opening < t.maxOpen }
 
 // serves reports whether an open needs nothing of the server.
 func (f *file) serves(flags conn.OpenFlags, start instant) bool {

@@ -155,7 +155,7 @@ func TestForgetting(t *testing.T) {
 			}
 		}
 	}
-	bubble(t, vfs.Options{MaxInodes: 200}, prepare, func(m *mount) {
+	bubble(t, vfs.Options{KeepInodes: 200}, prepare, func(m *mount) {
 		inos := map[string]uint64{}
 		for range 2 {
 			for d := range 30 {
@@ -213,7 +213,7 @@ func TestForgetting(t *testing.T) {
 // deadlocks.
 func TestEverythingAtOnce(t *testing.T) {
 	prepare := func(s *fake.Server) { forest(s, 20, 100) }
-	bubble(t, vfs.Options{MaxInodes: 100, TTL: 50 * time.Millisecond}, prepare, func(m *mount) {
+	bubble(t, vfs.Options{KeepInodes: 100, TTL: 50 * time.Millisecond}, prepare, func(m *mount) {
 		m.tree.SetNotifier(&notes{})
 		var all sync.WaitGroup
 		for g := range 16 {

@@ -4,8 +4,10 @@ import "github.com/sbxmount/sbxmount/fs/vfs/content"
 
 // Stats is a Tree's state for people to look at.
 type Stats struct {
-	Inodes    int           // kept in memory
-	Handles   int           // open
+	Inodes    int           // kept in memory; a long text of a link counts, too
+	MaxInodes int           // as Options say
+	Handles   int           // files and directories that are open
+	MaxOpen   int           // as Options say
 	Uses      uint64        // opens, reads and writes so far: what shows that somebody works here
 	Unusable  int64         // names that listings left out because no local name can be given
 	Ahead     int64         // directories listed and files fetched before they were asked for
@@ -25,11 +27,9 @@ func (t *Tree) Stats() Stats {
 	s := Stats{Content: t.store.Stats(), Uses: t.uses.Load()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Inodes, s.Unusable = len(t.nodes), t.unusable
+	s.Inodes, s.MaxInodes, s.Unusable = t.weight(), t.max, t.unusable
+	s.Handles, s.MaxOpen = t.handles, t.maxOpen
 	s.Ahead, s.AheadUsed = t.walk.ahead, t.walk.used
-	for f := range t.open {
-		s.Handles += f.handles
-	}
 	for _, w := range s.Content.Waiting {
 		if f, ok := w.File.(*file); ok {
 			s.Waiting = append(s.Waiting, Waiting{Path: t.path(f.n), Bytes: w.Dirty})

@@ -69,10 +69,17 @@ type Options struct {
 	// InoKey keys the inode numbers: the same for every mount of one sandbox,
 	// different between sandboxes.
 	InoKey string
-	// MaxInodes bounds the inodes kept; 0 takes 1,000,000. What the kernel
-	// holds references to counts, but is not dropped before the kernel is
-	// asked to let go.
+	// MaxInodes bounds the inodes kept, by some 500 bytes each; 0 takes
+	// 1,000,000. A symbolic link with a long text counts for several. Names that
+	// nobody uses are forgotten before it is reached: what would be over it
+	// fails with NoMemory.
 	MaxInodes int
+	// KeepInodes is how many are kept before any are forgotten; 0 takes seven
+	// eighths of MaxInodes. What the kernel holds it is asked to let go.
+	KeepInodes int
+	// MaxOpen bounds the files and directories that are open; 0 takes 65,536.
+	// One more fails with TooManyOpen.
+	MaxOpen int
 	// RTT tells the link's present round trip time; nil where nobody knows.
 	RTT func() time.Duration
 	// Clock tells what the server told of its clock; nil where nobody knows.
@@ -121,7 +128,9 @@ type Tree struct {
 	writes   WriteMode
 	offline  func() (time.Duration, <-chan struct{}) // nil: never
 	wake     func()                                  // or nil
-	max      int                                     // inodes
+	max      int                                     // inodes; see Options
+	keep     int                                     // likewise
+	maxOpen  int
 	log      *slog.Logger
 	now      func() time.Time
 	base     time.Time // of instants
@@ -144,6 +153,10 @@ type Tree struct {
 	lru        lruList              // of directories that have names in memory
 	contents   lruList              // of files that have a content
 	pressure   int                  // names made and references dropped since shrink last had a go
+	shrunk     int                  // the weight that it left
+	texts      int                  // what long texts of links count for, in inodes
+	handles    int                  // Handles and DirHandles
+	opening    int                  // calls that are to make one
 	walk       walker
 	later      []func() // to be done by unlock, once mu is free
 	closed     bool
@@ -161,6 +174,7 @@ const (
 	defaultCacheSize   = 256 << 20
 	defaultWriteBuffer = 64 << 20
 	defaultMaxInodes   = 1_000_000
+	defaultMaxOpen     = 65536
 )
 
 // New returns a Tree of the directory o.Root. 1 round trip where no symbolic
@@ -179,10 +193,12 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 	t := &Tree{
 		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, offline: o.Offline, wake: o.Wake,
 		capacities: map[NodeID]conn.StatFS{},
-		max:        cmp.Or(o.MaxInodes, defaultMaxInodes), log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
+		max:        cmp.Or(o.MaxInodes, defaultMaxInodes), maxOpen: cmp.Or(o.MaxOpen, defaultMaxOpen),
+		log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,
 		asking: map[*inode]*question{}, resolve: make(chan struct{}, maxResolve), questions: map[*question]*inode{}, listings: map[*listing]*inode{},
 		open: map[*file]struct{}{}, nodes: map[NodeID]*inode{}, inos: inoTable{key: o.InoKey, taken: map[uint64]struct{}{}},
 	}
+	t.keep = cmp.Or(o.KeepInodes, t.max-t.max/8)
 	t.store = content.New(content.Options{
 		CacheSize:   cmp.Or(o.CacheSize, defaultCacheSize),
 		WriteBuffer: cmp.Or(o.WriteBuffer, defaultWriteBuffer),
@@ -234,7 +250,7 @@ func (t *Tree) valid(asked instant) time.Duration {
 // unlock frees Tree.mu and does what had to wait for that. What was to be
 // referred to is so by now: the rest may be forgotten.
 func (t *Tree) unlock() {
-	if len(t.nodes) > t.max {
+	if t.weight() > t.keep {
 		t.shrink()
 	}
 	later := t.later

@@ -208,9 +208,9 @@ func (b *bench) look(m *mounted, site *Site, l *load) (w SoakWindow, err error) 
 	w.Files, w.Memory = len(files), resident(m.PID())
 	out, err := exec.Command(b.binary, "status", "--json", site.Mount).Output()
 	var told struct {
-		Process struct {
+		Limits struct {
 			Goroutines int
-			Heap       int64
+			Memory     int64
 		}
 	}
 	if err == nil {
@@ -219,7 +219,7 @@ func (b *bench) look(m *mounted, site *Site, l *load) (w SoakWindow, err error) 
 	if err != nil {
 		return w, fmt.Errorf("status: %w: %s", err, out)
 	}
-	w.Goroutines, w.Heap = told.Process.Goroutines, told.Process.Heap
+	w.Goroutines, w.Heap = told.Limits.Goroutines, told.Limits.Memory
 	return w, nil
 }
 
