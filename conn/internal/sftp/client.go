@@ -25,6 +25,8 @@ type Client struct {
 	cause  error         // why the session ended; nil while it lives
 	wake   chan struct{} // the writer's; holds at most one token
 
+	listed int // bytes of all listings that are being made; the reader's alone
+
 	told  Server        // in the handshake; read-only once anything was answered
 	ended chan struct{} // closed when all requests were answered
 	done  sync.WaitGroup

@@ -294,6 +294,36 @@ func TestListingInParts(t *testing.T) {
 	}
 }
 
+// Listings that are made at the same time share one bound, and give their part
+// of it back.
+func TestListingsTogether(t *testing.T) {
+	long := strings.Repeat("n", 245)
+	c := lister(t, func(n int, id uint32) []byte {
+		var batch []string
+		for i := range 400 { // in one packet
+			batch = append(batch, fmt.Sprint(long, n*1000+i))
+		}
+		return names(id, batch...)
+	})
+	var all []func(func(Listing, error)) *Request
+	for range 4 {
+		all = append(all, listOf(c, 0))
+	}
+	answers := make(chan error, len(all))
+	for _, list := range all {
+		list(func(l Listing, err error) { answers <- err })
+	}
+	for range all {
+		if err := <-answers; !errors.Is(err, ErrTooLarge) {
+			t.Errorf("got %v", err)
+		}
+	}
+	_ = c.Close()
+	if c.listed != 0 {
+		t.Errorf("%d bytes count for nothing", c.listed)
+	}
+}
+
 func TestListingLies(t *testing.T) {
 	for what, lie := range map[string]func(id uint32) []byte{
 		"no names":       func(id uint32) []byte { return reply(typeName, id, appendUint32(nil, 0)) },

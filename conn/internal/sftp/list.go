@@ -25,6 +25,14 @@ const long = 1000
 // MaxEntries bounds a listing: at some 100 bytes an entry, 100 MB.
 const MaxEntries = 1 << 20
 
+// maxListed bounds what all listings of a session that are being made hold: one
+// of MaxEntries names of usual length. A program that reads many directories at
+// a time, all of them endless, must not cost more.
+const (
+	maxListed = 128 << 20
+	entrySize = 100 // beside the name
+)
+
 // READDIRs in flight: two answer a small directory and its end in one round
 // trip; sixteen names of hundred each outrun any link.
 const (
@@ -42,6 +50,7 @@ type list struct {
 	out     Listing
 	seen    map[string]struct{}
 	told    int       // names that came, usable or not
+	bytes   int       // what out and seen take, counted in Client.listed
 	window  int       // READDIRs to keep in flight
 	flight  []readdir // in flight
 	sent    int       // the number of the last one
@@ -145,8 +154,10 @@ func (l *list) add(batch nameBatch, asked time.Time) {
 		}
 		l.seen[e.Name] = struct{}{}
 		l.out.Entries = append(l.out.Entries, e)
+		l.bytes += entrySize + len(e.Name)
+		l.c.listed += entrySize + len(e.Name)
 	}
-	if l.told > MaxEntries {
+	if l.told > MaxEntries || l.c.listed > maxListed {
 		l.finish(ErrTooLarge, false)
 		return
 	}
@@ -161,6 +172,7 @@ func (l *list) add(batch nameBatch, asked time.Time) {
 // finish answers, and closes the directory behind the READDIRs on their way.
 func (l *list) finish(err error, complete bool) {
 	l.replied = true
+	l.c.listed -= l.bytes
 	if _, lost := err.(*LostError); !lost {
 		l.c.CloseHandle(l.handle, func(error) {})
 	}
