@@ -152,7 +152,7 @@ const (
 	longestPause = 15 * time.Second
 	shortLived   = 10 * time.Second // a connection that ended before that counts as a failed attempt
 	idleAsk      = 15 * time.Second // between questions to the provider while nothing needs the link
-	fatalPause   = 30 * time.Second // after an error that another attempt hardly mends
+	fatalPauses  = 2                // times the longest, after an error that another attempt hardly mends
 )
 
 // keepTime is the goroutine that has what waits for too long end, also while
@@ -271,7 +271,7 @@ func (c *Client) keepLink() {
 			b.Reset()
 			continue
 		case refused:
-			next = began.Add(fatalPause)
+			next = began.Add(fatalPauses * c.o.MaxPause)
 		default:
 			next = time.Now().Add(b.NextBackOff())
 		}
@@ -456,6 +456,17 @@ func (c *Client) attempts(giveUp context.CancelCauseFunc) {
 	}
 }
 
+// maxLosses is how many connections may end, one after another, while one
+// operation waits, before it counts as waiting for a dead link.
+const maxLosses = 4
+
+// flaps reports whether the link comes and goes without an answer for o. A server
+// that ends each session before an answer is no better than one that is silent.
+// c.mu is held.
+func (c *Client) flaps(o *op) bool {
+	return o.losses >= maxLosses || c.state.generation-o.entered >= maxLosses
+}
+
 // expire ends what has waited for the link for too long.
 func (c *Client) expire() {
 	c.mu.Lock()
@@ -464,12 +475,9 @@ func (c *Client) expire() {
 		return
 	}
 	old := time.Now().Add(-c.o.Timeout)
-	if c.state.since.After(old) && c.state.downSince.After(old) {
-		return
-	}
 	why := &Error{Op: "wait", Kind: TimedOut, Err: c.state.lastError}
 	for _, o := range c.takeAll() {
-		if o.since.Before(old) && c.state.downSince.Before(old) {
+		if o.since.Before(old) && (c.state.downSince.Before(old) || c.flaps(o)) {
 			c.refuse(o, why)
 		} else {
 			c.admit(o)

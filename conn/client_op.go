@@ -30,6 +30,8 @@ type op struct {
 	rs      []*request
 	left    int        // of rs
 	lost    *lostError // its session ended first
+	losses  int        // how often that was so
+	entered int        // the link's generation when it was started
 	blocked int        // queues that it stands in
 	heldAs  []string   // the names that it holds there
 	gate    *file      // of a listing: in whose queue those stand that must wait for its end
@@ -89,7 +91,7 @@ func (c *Client) unlock() {
 // enter counts o and lets it go on its way. c.mu is held.
 func (c *Client) enter(o *op) {
 	c.seq++
-	o.seq, o.since = c.seq, c.now()
+	o.seq, o.since, o.entered = c.seq, c.now(), c.state.generation
 	c.live++
 	switch {
 	case c.closed != nil:

@@ -91,7 +91,7 @@ func (f *file) answered(o *op, r *request, a Attr, err error) error {
 // first has o sent before all that waits for the handle. c.mu is held.
 func (c *Client) first(f *file, o *op) {
 	c.seq++
-	o.seq, o.since = c.seq, c.now()
+	o.seq, o.since, o.entered = c.seq, c.now(), c.state.generation
 	c.live++
 	c.send(f.home, o)
 }

@@ -32,7 +32,7 @@ type Options struct {
 	MaxLanes int    // channels of one connection, 1 to 10; 0: 8 of the 10 that sshd allows
 	Log      *slog.Logger
 
-	MaxPause time.Duration // longest pause between attempts to connect; 0: 15 s
+	MaxPause time.Duration // longest pause between attempts to connect, twice that where they can hardly help; 0: 15 s
 
 	// NetworkChanges tells that this machine's network has changed, as
 	// WatchNetwork does: the link is then looked at, or made again, at once. It

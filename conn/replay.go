@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 )
 
 // rule says what becomes of a request whose connection was lost before its
@@ -122,7 +123,9 @@ func nameGone(_ *op, rs []*request) verdict {
 // again over what is left of it. c.mu is held.
 func (c *Client) retake(lost []*op) {
 	slices.SortFunc(lost, bySeq)
+	old := time.Now().Add(-c.o.Timeout)
 	for _, o := range lost {
+		o.losses++
 		switch {
 		case o.over:
 		case c.closed != nil:
@@ -137,6 +140,8 @@ func (c *Client) retake(lost []*op) {
 			c.end(o, nil, Attr{}, nil)
 		case KindOf(o.lost.cause) == Protocol && o.lost.sent:
 			c.refuse(o, &Error{Op: reqNames[o.q.kind], Path: o.q.path, Kind: Protocol, Err: o.lost.cause})
+		case c.o.Timeout >= 0 && o.since.Before(old) && c.flaps(o):
+			c.refuse(o, &Error{Op: reqNames[o.q.kind], Path: o.q.path, Kind: TimedOut, Err: o.lost.cause})
 		case c.primary == nil:
 			if o.file != nil {
 				o.file.unstray(o)
