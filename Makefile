@@ -20,10 +20,11 @@ LIMIT      ?= 20m
 RACE_LIMIT ?= 60m
 FUZZTIME   ?= 30s
 COUNT      ?= 1
+HOSTILE    ?= 10m
 # leftover runs a command and fails if it leaves a process, a mount or a file.
 leftover = $(GO) run ./test/leftover -limit $(1) --
 
-.PHONY: all build setup demo test cross race lint bench fuzz faults websocat-test clean
+.PHONY: all build setup demo test cross race lint bench fuzz faults hostile websocat-test clean
 
 all: build
 
@@ -72,6 +73,11 @@ fuzz:
 faults: setup build
 	$(call leftover,$(RACE_LIMIT)) $(GO) test -race -count=$(COUNT) -timeout $(RACE_LIMIT) ./test/faults/... ./test/contract/... ./conn/...
 	SBXMOUNT_FAULTS=long $(call leftover,$(RACE_LIMIT)) $(GO) test -count=$(COUNT) -timeout $(RACE_LIMIT) ./test/survive/...
+
+# Programs in real mounts of sandboxes that do all that they can, for so long:
+# HOSTILE=1h for millions of replies. HOSTILE_SEED says which one to begin with.
+hostile: setup
+	HOSTILE_TIME=$(HOSTILE) $(call leftover,1000h) $(GO) test -v -count=1 -timeout 0 -run 'TestHostileMount$$' ./test/hostile
 
 # The suites again, behind the bridge that runs in real sandboxes.
 websocat-test: setup build

@@ -30,7 +30,7 @@ const (
 	Redirect      Answer = "302"      // to another host
 	BadKey        Answer = "101 bad"  // an upgrade with a wrong accept key
 	Bare          Answer = "101 bare" // an upgrade without its headers
-	Nothing       Answer = "nothing"  // takes the request and says no word until the client goes
+	Nothing       Answer = "nothing"  // takes the request and says no word until the client goes, or the knob is turned
 	Hangup        Answer = "hangup"   // closes without an answer
 	Reset         Answer = "reset"    // resets
 	EndlessHeader Answer = "header"   // a header without end
@@ -39,6 +39,14 @@ const (
 	HalfHeader    Answer = "half"     // half a status line, then the end
 	TextUpgrade   Answer = "101 page" // an upgrade followed by HTML instead of frames
 )
+
+// Answers returns all of them.
+func Answers() []Answer {
+	return []Answer{
+		NotFound, PortClosed, BadGateway, Forbidden, Transitioning, TooMany, BadRequest, Page, Redirect, BadKey, Bare,
+		Nothing, Hangup, Reset, EndlessHeader, EndlessBody, NotHTTP, HalfHeader, TextUpgrade,
+	}
+}
 
 type edge struct {
 	r    *Running
@@ -61,9 +69,16 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stream != (Stream{}) && !run.hit(streamRule{}, stream.Skip, stream.Times) {
 		stream = Stream{}
 	}
-	frames := run.frames
+	frames, changed := run.frames, run.edgeChanged
 	run.mu.Unlock()
 	switch {
+	case answer == Nothing:
+		run.faulted(string(answer))
+		select {
+		case <-r.Context().Done():
+		case <-changed:
+		}
+		panic(http.ErrAbortHandler) // which closes the connection
 	case answer != "":
 		run.faulted(string(answer))
 		answer.give(w, r, run.sandbox().ID())
@@ -114,8 +129,6 @@ func (a Answer) give(w http.ResponseWriter, r *http.Request, id string) {
 				return
 			}
 		}
-	case Nothing:
-		<-r.Context().Done()
 	default:
 		a.giveRaw(w, r)
 	}

@@ -52,6 +52,14 @@ const (
 	EndHalfCode    End = "close with half a code"
 )
 
+// Ends returns all of them.
+func Ends() []End {
+	return []End{
+		EndClose, EndNoCode, EndError, EndHangup, EndReset, EndMidFrame, EndSilence, EndPage, EndHuge, EndHugeSign,
+		EndReserved, EndMasked, EndOpcode, EndContinues, EndInterleaved, EndLongPing, EndSplitPing, EndBadCode, EndHalfCode,
+	}
+}
+
 const (
 	opContinue = 0x0
 	opText     = 0x1

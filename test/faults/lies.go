@@ -2,6 +2,7 @@ package faults
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -125,6 +126,30 @@ func (h *hostile) choose(k *Hostile) Lie {
 		return ""
 	}
 	return lies[h.rand.IntN(len(lies))]
+}
+
+// fits reports whether the true answer has what the lie is about.
+func (l Lie) fits(q *request, packet []byte) bool {
+	has := func(types ...byte) bool { return len(packet) > 0 && slices.Contains(types, packet[0]) }
+	switch {
+	case q.Op == "REALPATH": // which is asked in the handshake
+		return false
+	case slices.Contains(dataLies, l):
+		return has(fxpData)
+	case slices.Contains(nameLies(), l):
+		breaks := []Lie{NameEmpty, NameNUL, NameTwice, NameHuge, NamesEndless} // a link has one text
+		return has(fxpName) && !(q.Op == "READLINK" && slices.Contains(breaks, l))
+	case attrLies[l] != nil:
+		return has(fxpName, fxpAttrs)
+	}
+	return true
+}
+
+var dataLies = []Lie{ShortData, OneByte, EmptyData, LongData, DataLength}
+
+func nameLies() []Lie {
+	return append([]Lie{NameTwice, NamesNone, NamesCount, NamesFewer, NamesMore, NamesEndless, LongnameOdd, LinkCount},
+		slices.Collect(maps.Keys(namesOf))...)
 }
 
 // tell turns a true answer into a lie.

@@ -79,8 +79,8 @@ type entry struct {
 	attrs      attributes
 }
 
-// nameLies are the names of the lies about one name.
-var nameLies = map[Lie]string{
+// namesOf are the names of the lies about one name.
+var namesOf = map[Lie]string{
 	NameEmpty: "", NameDot: ".", NameDotDot: "..", NameSlash: "a/b", NameEscape: "../../../etc/passwd",
 	NameNUL: "a\x00b", NameLong: strings.Repeat("n", 300), NameHuge: strings.Repeat("n", 100_000),
 	NameControl: "\x1b[2J\r\nbell\a", NameHalfUTF8: "caf\xc3",
@@ -91,7 +91,7 @@ func (l Lie) names(q *request, p []byte, rnd *rand.Rand) []byte {
 	entries := parseNames(p)
 	lied := victim(&entries, rnd)
 	count := len(entries)
-	if name, ok := nameLies[l]; ok {
+	if name, ok := namesOf[l]; ok {
 		lied.name = name
 	}
 	if change := attrLies[l]; change != nil {

@@ -25,22 +25,23 @@ type Server struct {
 type Running struct {
 	*sandboxd.Server
 
-	mu       sync.Mutex // guards what follows; held for no I/O
-	edge     Edge
-	frames   Frames
-	stream   Stream
-	sftp     SFTP
-	counts   map[any]int // how often a rule has matched, by its place among the knobs
-	written  int64       // bytes that WRITE requests carried, for SFTP.Full
-	stats    Stats
-	clock    int // round trips that the client has been given the answers of
-	sessions uint64
-	pids     map[*sandboxd.Conn]int // for Shell: the connections' processes
+	mu          sync.Mutex // guards what follows; held for no I/O
+	edge        Edge
+	frames      Frames
+	stream      Stream
+	sftp        SFTP
+	counts      map[any]int // how often a rule has matched, by its place among the knobs
+	written     int64       // bytes that WRITE requests carried, for SFTP.Full
+	stats       Stats
+	clock       int // round trips that the client has been given the answers of
+	sessions    uint64
+	edgeChanged chan struct{}          // closed by the next SetEdge
+	pids        map[*sandboxd.Conn]int // for Shell: the connections' processes
 }
 
 // Start starts the sandbox. It ends with ctx or Close.
 func (f Server) Start(ctx context.Context) (*Running, error) {
-	r := &Running{edge: f.Edge, frames: f.Frames, stream: f.Stream, sftp: f.SFTP, counts: map[any]int{}}
+	r := &Running{edge: f.Edge, frames: f.Frames, stream: f.Stream, sftp: f.SFTP, counts: map[any]int{}, edgeChanged: make(chan struct{})}
 	r.stats = newStats()
 	o := f.Sandbox
 	o.Edge = func(next http.Handler) http.Handler { return &edge{r: r, next: next} }
@@ -61,7 +62,13 @@ func (f Server) Start(ctx context.Context) (*Running, error) {
 
 // SetEdge, SetFrames and SetStream change what the next dials meet; what they
 // have counted starts anew.
-func (r *Running) SetEdge(e Edge)     { r.set(func() { r.edge = e }, edgeRule{}) }
+func (r *Running) SetEdge(e Edge) {
+	r.set(func() {
+		r.edge = e
+		close(r.edgeChanged)
+		r.edgeChanged = make(chan struct{})
+	}, edgeRule{})
+}
 func (r *Running) SetFrames(f Frames) { r.set(func() { r.frames = f }) }
 func (r *Running) SetStream(s Stream) { r.set(func() { r.stream = s }, streamRule{}) }
 

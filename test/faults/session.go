@@ -140,6 +140,7 @@ func (s *session) answer(packet []byte) {
 	switch {
 	case s.verdict.stall:
 		return
+	case s.verdict.fit && !s.verdict.lie.fits(s.current, packet):
 	case s.verdict.lie != "":
 		s.r.faulted(string(s.verdict.lie))
 		s.verdict.lie.tell(&a, packet, s.hostile.rand)

@@ -55,6 +55,7 @@ type Full struct {
 type Hostile struct {
 	Seed uint64
 	Rate float64 // share of answers that are lies
+	Fit  bool    // a lie about names, attributes or data is told only where they are, and not in the handshake
 	Lies []Lie   // those that it chooses from; nil: all
 }
 
@@ -84,6 +85,7 @@ type verdict struct {
 	text  string
 	stall bool
 	lie   Lie
+	fit   bool // the lie is told only where it fits the answer
 }
 
 // judge decides about a request. It is called once for each, in their order.
@@ -119,7 +121,7 @@ func (r *Running) judge(q *request, h *hostile) verdict {
 	} else if i := r.first("lie", q, len(k.Lies), func(i int) Match { return k.Lies[i].Match }); i >= 0 {
 		v.lie = k.Lies[i].Lie
 	} else if k.Hostile != nil && q.Op != "INIT" {
-		v.lie = h.choose(k.Hostile)
+		v.lie, v.fit = h.choose(k.Hostile), k.Hostile.Fit
 	}
 	return v
 }

@@ -38,6 +38,11 @@ const (
 	GreetingHTTP    Greeting = "http"    // another protocol
 )
 
+// Greetings returns all of them.
+func Greetings() []Greeting {
+	return []Greeting{GreetingNone, GreetingEndless, GreetingLong, GreetingOld, GreetingHTTP}
+}
+
 var greetings = map[Greeting][]byte{
 	GreetingEndless: bytes.Repeat([]byte("This is no version.\r\n"), 50),
 	GreetingLong:    bytes.Repeat([]byte("long"), 250),

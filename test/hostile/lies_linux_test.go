@@ -21,7 +21,7 @@ var plausible = []faults.Lie{
 func TestEachLie(t *testing.T) {
 	t.Parallel()
 	watchMemory(t)
-	sideBySide(faults.Lies(), func(lie faults.Lie) {
+	sideBySide(30, faults.Lies(), func(lie faults.Lie) {
 		t.Run(string(lie), func(t *testing.T) {
 			w := newWorld(t)
 			w.work(0, true)
@@ -36,10 +36,10 @@ func TestEachLie(t *testing.T) {
 
 // sideBySide runs a test for each, several at a time though there are few
 // processors: most of the time they wait.
-func sideBySide[T any](all []T, test func(T)) {
+func sideBySide[T any](several int, all []T, test func(T)) {
 	queue := make(chan T)
 	var workers sync.WaitGroup
-	for range 30 {
+	for range several {
 		workers.Go(func() {
 			for each := range queue {
 				test(each)
@@ -73,11 +73,31 @@ func (w *world) recovers() {
 	}
 }
 
+// TestSessionsThatNeverLast: each ends before the answer comes that is waited
+// for, and the next is there at once. That, too, is a link that is dead.
+func TestSessionsThatNeverLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.server.SetSFTP(faults.SFTP{Close: 2000})
+	w.server.Drop()
+	err := w.ends("read", func(ctx context.Context) error {
+		_, err := w.read(ctx, "large")
+		return err
+	})
+	if err == nil {
+		t.Error("there was no way to read it")
+	}
+	w.server.SetSFTP(faults.SFTP{})
+	w.server.Drop()
+	w.recovers()
+	t.Logf("%v after %v", err, time.Duration(w.worst.Load()))
+}
+
 // TestRandomLies mixes the lies, by seed.
 func TestRandomLies(t *testing.T) {
 	t.Parallel()
 	watchMemory(t)
-	sideBySide([]uint64{0, 1, 2, 3, 4, 5}, func(seed uint64) {
+	sideBySide(6, []uint64{0, 1, 2, 3, 4, 5}, func(seed uint64) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t)
 			w.server.SetSFTP(faults.SFTP{Hostile: &faults.Hostile{Seed: seed, Rate: 0.05 * float64(seed+1)}})

@@ -24,6 +24,7 @@ const (
 	timeout = time.Second / 4  // of an operation on a dead link
 	bound   = 15 * time.Second // what each operation ends within, whatever it meets
 	memory  = 768 << 20        // of the test's process, the server included
+	inodes  = 50_000           // of each tree: a listing without end is over it
 )
 
 // content is what the files hold: no two pages are the same.
@@ -41,14 +42,26 @@ type world struct {
 	dir    string
 	server *faults.Running
 	tree   *vfs.Tree
+	client *conn.Client
 	ctx    context.Context
+	log    *panics
 	worst  atomic.Int64 // the longest operation, in nanoseconds
+}
+
+// panics is a log that fails the test for a panic that was caught.
+type panics struct{ t *testing.T }
+
+func (p *panics) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("panic")) {
+		p.t.Errorf("%s", line)
+	}
+	return len(line), nil
 }
 
 // newWorld connects while the sandbox still tells the truth.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), ctx: context.Background()}
+	w := &world{T: t, dir: t.TempDir(), ctx: context.Background(), log: &panics{t}}
 	w.fill()
 	var err error
 	w.server, err = faults.Server{Sandbox: sandboxd.Options{Dir: w.dir}}.Start(w.ctx)
@@ -60,15 +73,19 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	client, err := conn.Dial(w.ctx, conn.Options{
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	w.client, err = conn.Dial(w.ctx, conn.Options{
 		Provider: target.Provider, HostKeys: conn.HostKeyOptions{Mode: conn.HostKeyOff}, Timeout: timeout, Log: log,
+		MaxPause: 20 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.ends("closing the client", client.Close) })
-	w.tree, err = vfs.New(w.ctx, vfs.Options{Remote: client, Root: "/home", TTL: 10 * time.Millisecond, Outside: true, Log: log})
+	t.Cleanup(func() { w.ends("closing the client", w.client.Close) })
+	w.tree, err = vfs.New(w.ctx, vfs.Options{
+		Remote: w.client, Root: "/home", TTL: 10 * time.Millisecond, Outside: true, Log: log,
+		MaxInodes: inodes, CacheSize: 32 << 20, WriteBuffer: 8 << 20,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
