@@ -19,6 +19,8 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 LIMIT      ?= 20m
 RACE_LIMIT ?= 60m
 FUZZTIME   ?= 30s
+# Inputs rather than a time, so that a busy machine tries as much as an idle one.
+FUZZSHORT  ?= 2000x
 COUNT      ?= 1
 HOSTILE    ?= 10m
 # leftover runs a command and fails if it leaves a process, a mount or a file.
@@ -42,6 +44,7 @@ demo: build
 test: setup build cross
 	$(GO) vet ./...
 	$(call leftover,$(LIMIT)) $(GO) test -count=1 -timeout $(LIMIT) ./...
+	@$(call leftover,$(LIMIT)) .ci/fuzz $(FUZZSHORT) quick
 
 cross:
 	@set -e; for p in $(PLATFORMS); do \
@@ -67,6 +70,7 @@ lint:
 bench: setup build
 	$(GO) run ./test/bench $(BENCH)
 
+# Each fuzz test for so long, with the instrumentation that finds new code.
 fuzz:
 	@.ci/fuzz $(FUZZTIME)
 

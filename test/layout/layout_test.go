@@ -145,3 +145,35 @@ func TestNothingIsLeftUndone(t *testing.T) {
 		}
 	}
 }
+
+// TestDependenciesHaveReasons: each module that ours imports stands in
+// CONTRIBUTING.md's table with the reason for it, and no other does.
+func TestDependenciesHaveReasons(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Dependencies\n")
+	var named []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (\S+\.\S+/.*?) \| .+ \|$`).FindAllStringSubmatch(section, -1) {
+		named = append(named, strings.Split(row[1], ", ")...)
+	}
+	direct := strings.Fields(string(out))
+	for _, module := range direct {
+		if !slices.Contains(named, module) {
+			t.Errorf("CONTRIBUTING.md has no reason for %s", module)
+		}
+	}
+	for _, module := range named {
+		if !slices.Contains(direct, module) {
+			t.Errorf("CONTRIBUTING.md has %s, which is no dependency", module)
+		}
+	}
+	if len(direct) < 10 {
+		t.Errorf("only %v", direct)
+	}
+}
