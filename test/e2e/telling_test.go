@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sbxmount/sbxmount/test/openssh"
@@ -76,6 +77,10 @@ func TestNothingLeaks(t *testing.T) {
 	if m.Sandbox != id {
 		t.Errorf("list names %q", m.Sandbox)
 	}
+	fails := d.run("--no-agent", "--timeout=1s", "--traffic-token=another secret", "--header=X-Key: a third secret", id, filepath.Join(d.dir, "no"))
+	if fails.code != 5 {
+		t.Errorf("%+v", fails)
+	}
 	d.sh(point, "echo data > file")
 	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", m.PID))
 	if err != nil {
@@ -90,8 +95,16 @@ func TestNothingLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range map[string][]byte{"arguments": args, "mount table": table, "log": log} {
-		for what, secret := range map[string]string{"id": id, "token": h.about.Token} {
+	crash := d.crash(id, point)
+	if !bytes.Contains(crash, []byte("goroutine ")) {
+		t.Errorf("the crash report is %q", crash)
+	}
+	for where, text := range map[string][]byte{
+		"arguments": args, "mount table": table, "log": log, "crash report": crash, "error": []byte(fails.out + fails.err),
+	} {
+		for what, secret := range map[string]string{
+			"id": id, "token": h.about.Token, "wrong token": "another secret", "header": "third secret",
+		} {
 			if bytes.Contains(text, []byte(secret)) {
 				t.Errorf("the %s is in the %s:\n%s", what, where, text)
 			}
@@ -100,6 +113,32 @@ func TestNothingLeaks(t *testing.T) {
 	if info, err := os.Stat(m.Log); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("log: %v, %v", info.Mode(), err)
 	}
+}
+
+// crash mounts, has the daemon crash, and returns all that it left behind.
+func (d *desk) crash(id, point string) []byte {
+	d.t.Helper()
+	d.ok("--no-agent", id, point)
+	m := d.list()[0]
+	d.sh(point, "cat file")
+	if err := syscall.Kill(m.PID, syscall.SIGABRT); err != nil { // which the runtime takes as a crash
+		d.t.Fatal(err)
+	}
+	var report []byte
+	until(d.t, "a crash report", func() bool {
+		report, _ = os.ReadFile(m.Log + ".crash")
+		return bytes.Contains(report, []byte("goroutine ")) && syscall.Kill(m.PID, 0) != nil
+	})
+	if info, err := os.Stat(m.Log + ".crash"); err != nil || info.Mode().Perm() != 0o600 {
+		d.t.Errorf("crash report: %v, %v", info.Mode(), err)
+	}
+	d.run("umount", point) // cleans up, and says that it crashed
+	os.Remove(m.Log + ".crash")
+	log, err := os.ReadFile(m.Log)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return append(report, log...)
 }
 
 // TestLogFormat: the log is JSON where asked for.

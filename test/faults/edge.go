@@ -12,6 +12,8 @@ type Edge struct {
 	Answer Answer
 	Skip   int // dials that are let through before
 	Times  int // dials that are answered so; 0: all
+
+	API Answer // what the provider's API answers to everything
 }
 
 // Answer is one answer of the edge; empty is none.
@@ -55,7 +57,7 @@ type edge struct {
 
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		e.next.ServeHTTP(w, r)
+		e.api(w, r)
 		return
 	}
 	run := e.r
@@ -72,16 +74,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	frames, changed := run.frames, run.edgeChanged
 	run.mu.Unlock()
 	switch {
-	case answer == Nothing:
-		run.faulted(string(answer))
-		select {
-		case <-r.Context().Done():
-		case <-changed:
-		}
-		panic(http.ErrAbortHandler) // which closes the connection
 	case answer != "":
 		run.faulted(string(answer))
-		answer.give(w, r, run.sandbox().ID())
+		answer.give(w, r, run.sandbox().ID(), changed)
 	case frames != (Frames{}) || stream != (Stream{}):
 		run.upgrade(w, r, frames, stream)
 	default:
@@ -89,8 +84,22 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// give answers a request.
-func (a Answer) give(w http.ResponseWriter, r *http.Request, id string) {
+// api is the provider's API.
+func (e *edge) api(w http.ResponseWriter, r *http.Request) {
+	run := e.r
+	run.mu.Lock()
+	answer, changed := run.edge.API, run.edgeChanged
+	run.mu.Unlock()
+	if answer == "" {
+		e.next.ServeHTTP(w, r)
+		return
+	}
+	run.faulted("API: " + string(answer))
+	answer.give(w, r, run.sandbox().ID(), changed)
+}
+
+// give answers a request; changed is closed when the knob is turned.
+func (a Answer) give(w http.ResponseWriter, r *http.Request, id string, changed <-chan struct{}) {
 	page := func(kind string, status int, body string) {
 		w.Header().Set("Content-Type", kind)
 		w.WriteHeader(status)
@@ -121,6 +130,12 @@ func (a Answer) give(w http.ResponseWriter, r *http.Request, id string) {
 	case Redirect:
 		w.Header().Set("Location", "http://127.0.0.2:9/stolen")
 		w.WriteHeader(http.StatusFound)
+	case Nothing:
+		select {
+		case <-r.Context().Done():
+		case <-changed:
+		}
+		panic(http.ErrAbortHandler) // which closes the connection
 	case EndlessBody:
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusBadGateway)
@@ -180,7 +195,7 @@ func (r *Running) upgrade(w http.ResponseWriter, req *http.Request, f Frames, s 
 		token = req.URL.Query().Get("token")
 	}
 	if box := r.sandbox(); token != box.Token() && strings.Contains(box.URL(), "token=") {
-		Forbidden.give(w, req, box.ID())
+		Forbidden.give(w, req, box.ID(), nil)
 		return
 	}
 	c, buf, err := http.NewResponseController(w).Hijack()
