@@ -21,11 +21,18 @@ var plausible = []faults.Lie{
 func TestEachLie(t *testing.T) {
 	t.Parallel()
 	watchMemory(t)
-	sideBySide(30, faults.Lies(), func(lie faults.Lie) {
+	sideBySide(30, append(faults.Lies(), faults.VersionLies()...), func(lie faults.Lie) {
 		t.Run(string(lie), func(t *testing.T) {
 			w := newWorld(t)
 			w.work(0, true)
-			w.server.SetSFTP(faults.SFTP{Lies: []faults.Lying{{Lie: lie}}})
+			lying := faults.Lying{Lie: lie}
+			if slices.Contains(faults.VersionLies(), lie) {
+				lying.Op = "INIT"
+			}
+			w.server.SetSFTP(faults.SFTP{Lies: []faults.Lying{lying}})
+			if lying.Op != "" {
+				w.server.Drop() // so that there is a session to begin
+			}
 			w.work(1, !slices.Contains(plausible, lie))
 			w.server.SetSFTP(faults.SFTP{})
 			w.recovers()
@@ -100,7 +107,11 @@ func TestRandomLies(t *testing.T) {
 	sideBySide(6, []uint64{0, 1, 2, 3, 4, 5}, func(seed uint64) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t)
-			w.server.SetSFTP(faults.SFTP{Hostile: &faults.Hostile{Seed: seed, Rate: 0.05 * float64(seed+1)}})
+			k := faults.SFTP{Hostile: &faults.Hostile{Seed: seed, Rate: 0.05 * float64(seed+1)}}
+			for i, lie := range faults.VersionLies() { // of some of the sessions that the others end
+				k.Lies = append(k.Lies, faults.Lying{Match: faults.Match{Op: "INIT", Skip: 2 * i, Times: 1}, Lie: lie})
+			}
+			w.server.SetSFTP(k)
 			end := time.Now().Add(3 * time.Second)
 			for round := 1; time.Now().Before(end); round++ {
 				w.work(round, false)
