@@ -153,6 +153,47 @@ func TestDisconnectTextIsPrintable(t *testing.T) {
 	}
 }
 
+// A server reaches nothing here: whatever channel it opens, to the agent or to a
+// port, is refused, however many it opens, and what it asks for is denied.
+func TestServersReachNothing(t *testing.T) {
+	s := newSSHServer(t)
+	opened, served := make(chan error), make(chan struct{})
+	target := bridge(t, func(c net.Conn) {
+		defer close(served)
+		conn, channels, requests, err := ssh.NewServerConn(c, s.config)
+		if err != nil {
+			opened <- err
+			return
+		}
+		defer conn.Close()
+		go ssh.DiscardRequests(requests)
+		go func() {
+			for n := range channels {
+				_ = n.Reject(ssh.Prohibited, "no sessions")
+			}
+		}()
+		for i := range 2000 {
+			kind := []string{"auth-agent@openssh.com", "forwarded-tcpip", "x11", "session", "direct-tcpip", "forwarded-streamlocal@openssh.com"}[i%6]
+			if _, _, err := conn.OpenChannel(kind, nil); err == nil {
+				t.Errorf("a channel of type %q is open", kind)
+			}
+		}
+		for _, ask := range []string{"tcpip-forward", "hostkeys-00@openssh.com", "anything"} {
+			if ok, _, err := conn.SendRequest(ask, true, nil); ok || err != nil {
+				t.Errorf("%s: %v, %v", ask, ok, err)
+			}
+		}
+		close(opened)
+		_ = conn.Wait()
+	})
+	c := mustDial(t, optionsFor(t, target))
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	<-served
+}
+
 func TestWeakAlgorithmsAreOff(t *testing.T) {
 	for name, weaken := range map[string]func(*ssh.ServerConfig){
 		"cipher":       func(c *ssh.ServerConfig) { c.Ciphers = []string{ssh.InsecureCipherAES128CBC} },
