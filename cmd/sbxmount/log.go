@@ -36,7 +36,7 @@ const (
 func openLog(c logConfig, point string, foreground bool) (*slog.Logger, *history, string) {
 	var w io.Writer = os.Stderr
 	if c.File == "" && !foreground {
-		if home, err := stateHome(); err == nil && privateDir(filepath.Join(home, "log")) == nil {
+		if home, err := stateHome(); err == nil && privateDir(home) == nil && privateDir(filepath.Join(home, "log")) == nil {
 			c.File = filepath.Join(home, "log", dirName(point)+".log")
 		}
 	}

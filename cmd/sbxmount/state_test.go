@@ -119,6 +119,47 @@ func TestStateIsPrivate(t *testing.T) {
 	}
 }
 
+// TestDirectoriesOfOthers: nothing is logged where somebody else could look or
+// lead it elsewhere.
+func TestDirectoriesOfOthers(t *testing.T) {
+	for what, spoil := range map[string]func(t *testing.T, dir, elsewhere string){
+		"a link": func(t *testing.T, dir, elsewhere string) {
+			if err := os.Symlink(elsewhere, dir); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another user's": func(t *testing.T, dir, _ string) {
+			if os.Geteuid() != 0 {
+				return // nobody else can give one away
+			}
+			if err := errors.Join(os.MkdirAll(dir, 0o777), os.Chown(dir, 1234, 1234)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		for _, name := range []string{"sbxmount", "sbxmount/log"} {
+			t.Run(what+" at "+name, func(t *testing.T) {
+				_, state := ownHome(t)
+				elsewhere, dir := t.TempDir(), filepath.Join(state, name)
+				if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				spoil(t, dir, elsewhere)
+				if _, err := os.Lstat(dir); err != nil {
+					return
+				}
+				_, _, file := openLog(logConfig{Format: "text"}, "/mnt/a", false)
+				if file != "" {
+					t.Errorf("it logs to %s", file)
+				}
+				if left, _ := os.ReadDir(elsewhere); len(left) != 0 {
+					t.Errorf("written through the link: %v", left)
+				}
+			})
+		}
+	}
+}
+
 // TestStateDirectoryOfOthers: a link, or a file, where the state should be.
 func TestStateDirectoryOfOthers(t *testing.T) {
 	runtime, _ := ownHome(t)

@@ -3,6 +3,7 @@ package vfs_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -291,4 +292,31 @@ func TestNamesKeepNoAnswers(t *testing.T) {
 	if kept := inUse() - before; kept > 8<<20 {
 		t.Errorf("%d names keep %d MiB", len(top), kept>>20)
 	}
+}
+
+// vast is a Remote whose one file has the largest size that there is.
+type vast struct{ flat }
+
+func (vast) List(string, int, conn.Class, func(conn.Listing)) *conn.Call[conn.Listing] {
+	e := conn.Entry{Name: "vast", Attr: conn.Attr{Size: math.MaxInt64, Mode: conn.TypeRegular | 0o644}}
+	return conn.Answered(conn.Listing{Complete: true, Entries: []conn.Entry{e}}, nil)
+}
+
+func TestBlocksOfTheLargestFile(t *testing.T) {
+	tree, err := vfs.New(t.Context(), vfs.Options{Remote: vast{}, Root: "/", TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close(t.Context())
+	d, err := tree.OpenDir(t.Context(), vfs.RootID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Release()
+	_ = d.ReadPlus(t.Context(), 0, func(e *vfs.DirEntry) bool {
+		if a := e.Entry.Attr; e.Name == "vast" && (a.Size != math.MaxInt64 || a.Blocks != 1<<54) {
+			t.Errorf("%d bytes in %d blocks", a.Size, a.Blocks)
+		}
+		return true
+	})
 }
