@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path"
 	"strings"
@@ -22,8 +21,7 @@ type daemon struct {
 	cfg   *config
 	ask   prompt
 	note  func(string) // shown to the person who mounts
-	log   *slog.Logger
-	past  *history
+	log   *mountLog
 	state mountState
 
 	// Set by start, in this order; undo takes them back in the other.
@@ -48,13 +46,9 @@ type daemon struct {
 func newDaemon(c *config, ask prompt, note func(string)) *daemon {
 	d := &daemon{cfg: c, ask: askOnce(ask), note: note,
 		aborted: make(chan struct{}), drained: make(chan struct{})}
-	var file string
-	d.log, d.past, file = openLog(c.Log, c.Mountpoint, c.Foreground)
+	d.log = openLog(c.Log, c.Mountpoint, c.Foreground)
 	d.state = mountState{
-		Mountpoint: c.Mountpoint, PID: os.Getpid(), Started: time.Now(), Version: buildVersion(), Log: file,
-	}
-	if file != "" {
-		d.undo = append(d.undo, func() { dropCrashFile(file) })
+		Mountpoint: c.Mountpoint, PID: os.Getpid(), Started: time.Now(), Version: buildVersion(), Log: d.log.file,
 	}
 	return d
 }
@@ -110,7 +104,7 @@ func (d *daemon) takeBack() {
 // claimPoint gets the mount point ready, after all else that can be found
 // wrong without a network.
 func (d *daemon) claimPoint(context.Context) error {
-	target, _, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log)
+	target, _, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log.Logger)
 	if err != nil {
 		return err
 	}
@@ -143,7 +137,7 @@ func (d *daemon) claimPoint(context.Context) error {
 
 // connect dials, and resumes a sandbox that is found to be paused.
 func (d *daemon) connect(ctx context.Context) error {
-	_, o, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log)
+	_, o, err := d.cfg.Link.dialOptions(d.cfg.Spec, d.ask, d.log.Logger)
 	if err != nil {
 		return err
 	}
@@ -207,7 +201,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
 		MaxInodes: d.cfg.MaxInodes, MaxOpen: d.cfg.MaxOpen,
 		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock,
-		Offline: d.client.Offline, Wake: d.client.Want, Log: d.log,
+		Offline: d.client.Offline, Wake: d.client.Want, Log: d.log.Logger,
 	})
 	if err != nil {
 		return err
@@ -243,7 +237,7 @@ func (d *daemon) mount(ctx context.Context) error {
 			LocalUID: uint32(os.Getuid()), LocalGID: uint32(os.Getgid()),
 			ForceUID: d.cfg.UID, ForceGID: d.cfg.GID, Umask: d.cfg.Umask,
 		},
-		Log: d.log, Trace: d.cfg.Log.Verbose > 1,
+		Log: d.log.Logger, Trace: d.cfg.Log.Verbose > 1,
 	})
 	if err != nil {
 		return err
@@ -253,7 +247,7 @@ func (d *daemon) mount(ctx context.Context) error {
 }
 
 func (d *daemon) serveControl(context.Context) error {
-	c, err := listenControl(d.claim.dir, controls{status: d.status, sync: d.sync, unmount: d.unmount}, d.log)
+	c, err := listenControl(d.claim.dir, controls{status: d.status, sync: d.sync, unmount: d.unmount}, d.log.Logger)
 	if err != nil {
 		return failed(exitFailed, "", "control socket: %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 // status is the mount at this moment, without a round trip.
 func (d *daemon) status() status {
 	l := d.client.Status()
-	s := status{mountState: d.state, Content: d.content(), Events: d.past.last()}
+	s := status{mountState: d.state, Content: d.content(), Events: d.log.past.last()}
 	s.Link = linkStatus{
 		State: l.State.String(), Since: l.Since, RTT: float64(l.RTT) / float64(time.Millisecond),
 		Reconnects: l.Reconnects, Connections: l.Conns, Lanes: l.Lanes,

@@ -17,7 +17,7 @@ func (d *daemon) keepAlive(ctx context.Context) {
 	if d.target.ID == "" {
 		return
 	}
-	keepUsed(ctx, d.target.Provider, d.cfg.KeepAlive, d.log, func() (open int, uses uint64) {
+	keepUsed(ctx, d.target.Provider, d.cfg.KeepAlive, d.log.Logger, func() (open int, uses uint64) {
 		s := d.tree.Stats()
 		return s.Handles, s.Uses
 	})

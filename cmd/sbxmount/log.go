@@ -30,10 +30,18 @@ const (
 	logDays      = 30
 )
 
-// openLog makes the mount's logger and keeps what it says of errors. The log
-// never holds a secret, and the sandbox's id at debug level alone. A log that
-// can't be written to is no reason to fail.
-func openLog(c logConfig, point string, foreground bool) (*slog.Logger, *history, string) {
+// mountLog is a mount's log, and what it said of errors.
+type mountLog struct {
+	*slog.Logger
+	past  *history
+	file  string // "": standard error
+	queue *logQueue
+}
+
+// openLog makes a mount's log. It never holds a secret, and the sandbox's id at
+// debug level alone. One that can't be written to, or is slow, is no reason to
+// fail or to wait: the status says so.
+func openLog(c logConfig, point string, foreground bool) *mountLog {
 	var w io.Writer = os.Stderr
 	if c.File == "" && !foreground {
 		if home, err := stateHome(); err == nil && privateDir(home) == nil && privateDir(filepath.Join(home, "log")) == nil {
@@ -46,7 +54,21 @@ func openLog(c logConfig, point string, foreground bool) (*slog.Logger, *history
 		keepCrashes(crashFile(c.File))
 	}
 	past := new(history)
-	return slog.New(remember{logHandler(w, c), past}), past, c.File
+	direct := slog.New(logHandler(w, c))
+	queue := newLogQueue(w, func(lines int64) {
+		direct.Warn("the log could not keep up: lines were left out", "lines", lines)
+	}, func(err error) {
+		past.add(event{Time: time.Now(), Message: "the log can't be written", Error: err.Error()})
+	})
+	return &mountLog{slog.New(remember{logHandler(queue, c), past}), past, c.File, queue}
+}
+
+// Close writes the rest of the log.
+func (l *mountLog) Close() {
+	l.queue.Close()
+	if l.file != "" {
+		dropCrashFile(l.file)
+	}
 }
 
 // logHandler writes the log in its format: in either, what a sandbox said moves

@@ -49,12 +49,16 @@ var unmountSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP
 func serveHere(ctx context.Context, c *config, w io.Writer) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unmountSignals...)
-	note := noteTo(w)
-	d := newDaemon(c, askTerminal, note)
+	signal.Ignore(syscall.SIGPIPE) // a terminal or pipe that went away takes no mount along
+	d := newDaemon(c, askTerminal, noteTo(w))
+	defer d.log.Close()
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	note(d.state.Sandbox + " is mounted on " + d.state.Mountpoint + "; Ctrl-C unmounts it")
+	said := newLogQueue(w, func(int64) {}, func(error) {}) // from now on nobody may have to read it
+	defer said.Close()
+	d.note = noteTo(said)
+	d.note(d.state.Sandbox + " is mounted on " + d.state.Mountpoint + "; Ctrl-C unmounts it")
 	if f := d.run(signals, nil); f != nil {
 		return f
 	}
@@ -83,6 +87,7 @@ func serveDaemon(ctx context.Context, s *starter, c *config) error {
 	signal.Notify(signals, unmountSignals...)
 	unix.Umask(0o077)
 	d := newDaemon(c, s.ask, func(text string) { s.tell(reply{Note: text}) })
+	defer d.log.Close()
 
 	// A command that was interrupted takes its order back.
 	starting, started := context.WithCancel(ctx)

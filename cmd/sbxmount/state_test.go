@@ -148,7 +148,9 @@ func TestDirectoriesOfOthers(t *testing.T) {
 				if _, err := os.Lstat(dir); err != nil {
 					return
 				}
-				_, _, file := openLog(logConfig{Format: "text"}, "/mnt/a", false)
+				log := openLog(logConfig{Format: "text"}, "/mnt/a", false)
+				defer log.Close()
+				file := log.file
 				if file != "" {
 					t.Errorf("it logs to %s", file)
 				}
