@@ -131,7 +131,7 @@ func TestTableIsConsistent(t *testing.T) {
 			t.Errorf("%s is there twice", w.Name)
 		}
 		names[w.Name] = true
-		if w.Do == nil || w.Packets == "" || len(w.On) == 0 || len(w.Targets) == 0 && w.Curve.Name == "" || w.Writes && w.Check == nil {
+		if w.Do == nil || w.Packets == "" || len(w.On) == 0 || len(w.Targets) == 0 && w.Curve.Name == "" && w.MaxTrips == 0 || w.Writes && w.Check == nil {
 			t.Errorf("%s is incomplete", w.Name)
 		}
 		for _, target := range w.Targets {
