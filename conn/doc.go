@@ -50,6 +50,18 @@
 // (replay_files.go, file_ident.go). An answer that breaks the protocol, and a
 // lane that hangs, fail what was sent on it and are not tried again.
 //
+// A dead link is noticed at once where it is reset, else by silence: any byte
+// received counts as life, and only an idle link is probed, also in each step of
+// a handshake. A network that changed, as Options.NetworkChanges tells, and a
+// machine that woke, as the wall clock tells that ran ahead of the monotonic
+// one, have the link looked at and made again at once.
+//
+// No connection stands by. It would save some eight of the 13 to 15 round trips
+// that the first operation waits after a reset. It would cost every idle mount
+// one more login, process and probe for as long as it lives, and would end with
+// the first one in nearly all that ends connections: another network, a laptop
+// asleep, a sandbox paused or restarted.
+//
 // # Locks
 //
 // Client.mu guards all of a Client, its ops, files and lanes; connection.mu, the
