@@ -59,6 +59,8 @@ type Client struct {
 	doubted time.Time               // when the link last was in doubt
 	began   time.Time               // when the attempt to connect began
 	giveUp  context.CancelCauseFunc // ends that attempt; nil while there is none
+
+	settling bool // what was lost is being decided over a new connection
 }
 
 var _ Remote = (*Client)(nil)
@@ -181,16 +183,25 @@ func (c *Client) present() []*connection {
 	return conns
 }
 
+// pending returns every op that is on no lane, in order. c.mu is held.
+func (c *Client) pending() []*op {
+	all := slices.Concat(c.waiting, c.bulk.queue)
+	for f := range c.files {
+		all = append(all, f.queue...)
+	}
+	slices.SortFunc(all, bySeq)
+	return slices.Compact(all)
+}
+
 // takeAll takes every op that is on no lane. c.mu is held.
 func (c *Client) takeAll() []*op {
-	all := c.waiting
+	all := c.pending()
 	c.waiting = nil
 	for f := range c.files {
-		all = append(all, f.takeQueue()...)
+		f.takeQueue()
 	}
-	all = append(all, c.bulk.takeAll()...)
-	slices.SortFunc(all, func(a, b *op) int { return int(int64(a.seq) - int64(b.seq)) })
-	return slices.Compact(all)
+	c.bulk.takeAll()
+	return all
 }
 
 // now is the clock of waits and bounds.

@@ -467,20 +467,21 @@ func (c *Client) flaps(o *op) bool {
 	return o.losses >= maxLosses || c.state.generation-o.entered >= maxLosses
 }
 
-// expire ends what has waited for the link for too long.
+// expire ends what has waited for the link for too long. All else stays where it
+// waits: what was lost is to be decided there. What is being decided is left to
+// that, which has its own bound.
 func (c *Client) expire() {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.primary != nil || c.o.Timeout < 0 || c.closed != nil {
+	if c.primary != nil || c.settling || c.o.Timeout < 0 || c.closed != nil {
 		return
 	}
 	old := time.Now().Add(-c.o.Timeout)
 	why := &Error{Op: "wait", Kind: TimedOut, Err: c.state.lastError}
-	for _, o := range c.takeAll() {
+	for _, o := range c.pending() {
 		if o.since.Before(old) && (c.state.downSince.Before(old) || c.flaps(o)) {
+			c.unqueue(o)
 			c.refuse(o, why)
-		} else {
-			c.admit(o)
 		}
 	}
 }

@@ -412,13 +412,17 @@ func (c *Client) withdraw(o *op) bool {
 	o.over = true
 	c.uncount(o)
 	c.ungate(o)
-	c.drop(o)
+	c.unqueue(o)
+	if o.file != nil {
+		o.file.ended(o)
+		c.drain(o.file)
+	}
 	c.gone()
 	return true
 }
 
-// drop takes o out of where it waits. c.mu is held.
-func (c *Client) drop(o *op) {
+// unqueue takes o out of where it waits. c.mu is held.
+func (c *Client) unqueue(o *op) {
 	is := func(x *op) bool { return x == o }
 	c.waiting = slices.DeleteFunc(c.waiting, is)
 	c.bulk.drop(o)
@@ -431,10 +435,6 @@ func (c *Client) drop(o *op) {
 				g.unhold(o)
 			}
 		}
-	}
-	if o.file != nil {
-		o.file.ended(o)
-		c.drain(o.file)
 	}
 }
 

@@ -208,12 +208,10 @@ func (f *file) unhold(o *op) {
 }
 
 // takeQueue empties the queue. c.mu is held.
-func (f *file) takeQueue() []*op {
-	all := slices.Clone(f.queue)
-	for _, o := range all {
+func (f *file) takeQueue() {
+	for _, o := range slices.Clone(f.queue) {
 		f.unhold(o)
 	}
-	return all
 }
 
 // drain sends what need not wait any longer. c.mu is held.

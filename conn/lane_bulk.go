@@ -50,13 +50,11 @@ func (b *bulk) drop(o *op) {
 	b.queue = slices.DeleteFunc(b.queue, func(x *op) bool { return x == o })
 }
 
-func (b *bulk) takeAll() []*op {
-	all := b.queue
-	b.queue = nil
-	for _, o := range all {
+func (b *bulk) takeAll() {
+	for _, o := range b.queue {
 		o.file.unstray(o)
 	}
-	return all
+	b.queue = nil
 }
 
 // laneFile is a file's further handle on a bulk lane.

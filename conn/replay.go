@@ -165,7 +165,13 @@ func (c *Client) settleLost(conn *connection, l *lane) error {
 	defer cancel()
 	c.mu.Lock()
 	extra := slices.Clone(c.extra)
+	c.settling = true
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.settling = false
+	}()
 	for _, e := range extra {
 		<-e.gone
 	}
