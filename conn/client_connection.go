@@ -169,9 +169,9 @@ func (c *Client) watch(conn *connection) {
 	c.ended(conn)
 }
 
-// endHung ends the connection if one of its lanes has not answered anything
-// for as long as an operation may take: a server that hangs, or one that was
-// made to open a FIFO. What was sent on that lane fails, the rest is replayed.
+// endHung ends the connection if one of its lanes owes an answer for longer
+// than an operation may take: a server that hangs, or one that was made to open
+// a FIFO. What has waited for so long on that lane fails, the rest is replayed.
 func (c *Client) endHung(conn *connection) {
 	if c.o.Timeout < 0 {
 		return
@@ -182,7 +182,7 @@ func (c *Client) endHung(conn *connection) {
 	c.mu.Lock()
 	defer c.unlock()
 	for _, l := range lanes {
-		if l.ops > 0 && time.Since(l.progress) > c.o.Timeout {
+		if l.overdue(c.o.Timeout) {
 			l.hung = true
 			conn.end(errHung)
 		}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"container/list"
 	"slices"
 	"strings"
 	"time"
@@ -25,8 +26,10 @@ type op struct {
 
 	// Guarded by Client.mu.
 	seq     uint64
-	since   time.Time // when it was started
-	lane    *lane     // that it was sent on, until the last answer
+	since   time.Time     // when it was started
+	lane    *lane         // that it was sent on, until the last answer
+	sent    time.Time     // when
+	place   *list.Element // among the lane's
 	rs      []*request
 	left    int        // of rs
 	lost    *lostError // its session ended first
@@ -236,6 +239,14 @@ func (c *Client) requests(l *lane, o *op) []*request {
 			}
 		}
 	}
+	if told := o.q.some; told != nil {
+		q.some = func(ls Listing) {
+			c.mu.Lock()
+			l.advance(o)
+			c.mu.Unlock()
+			told(ls)
+		}
+	}
 	rs := make([]*request, 0, 3)
 	if o.look {
 		rs = append(rs, &request{kind: reqLstat, path: q.path})
@@ -271,7 +282,7 @@ func (c *Client) replied(o *op, r *request) {
 		o.lane = nil
 	case o.lost != nil && !c.settled(o):
 		o.lane = nil
-		if l.hung && o.lost.sent {
+		if l.hung && o.lost.sent && time.Since(o.since) > c.o.Timeout {
 			c.refuse(o, &Error{Op: reqNames[o.q.kind], Path: o.q.path, Kind: TimedOut, Err: errHung})
 			return
 		}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -15,28 +16,51 @@ type lane struct {
 	able features
 
 	// Guarded by Client.mu.
-	ops      int       // unanswered
+	flight   list.List // of *op: unanswered, in the order in which they were sent
 	data     int       // bytes of reads and writes that are unanswered
 	handles  int       // opened on it by files
 	lastUsed time.Time // when an op was last sent or answered
-	progress time.Time // when an op was last answered, or sent where none was in flight
-	hung     bool      // it answers nothing while its connection lives
+	progress time.Time // since when the first op in flight is owed an answer, or the next part of one
+	hung     bool      // it owes one for too long while its connection lives
 }
 
 func (l *lane) add(o *op) {
 	l.lastUsed = time.Now()
-	if l.ops == 0 {
+	if l.flight.Len() == 0 {
 		l.progress = l.lastUsed
 	}
-	l.ops++
+	o.sent, o.place = l.lastUsed, l.flight.PushBack(o)
 	l.data += o.size()
 }
 
 func (l *lane) remove(o *op) {
-	l.ops--
-	l.data -= o.size()
 	l.lastUsed = time.Now()
-	l.progress = l.lastUsed
+	if o.place == l.flight.Front() {
+		l.progress = l.lastUsed
+	}
+	l.flight.Remove(o.place)
+	l.data -= o.size()
+}
+
+// advance notes that a part of o's answer came: a long listing takes as long as
+// the line carries it.
+func (l *lane) advance(o *op) {
+	if o.place == l.flight.Front() {
+		l.progress = time.Now()
+	}
+}
+
+// maxTimeouts is how often an operation's time may pass while it is in flight,
+// behind others or in parts: a million names on a line that carries a megabyte
+// a second take three times a minute.
+const maxTimeouts = 10
+
+// overdue reports whether the lane hangs. Servers answer in order: what was sent
+// first is owed an answer within the timeout from when all before it had theirs.
+// That later ones are answered meanwhile is no excuse.
+func (l *lane) overdue(timeout time.Duration) bool {
+	first := l.flight.Front()
+	return first != nil && (time.Since(l.progress) > timeout || time.Since(first.Value.(*op).sent) > maxTimeouts*timeout)
 }
 
 // size is what o puts on a lane: the bytes of a read or write.

@@ -346,7 +346,7 @@ func (c *Client) trim() {
 	defer c.unlock()
 	old := time.Now().Add(-laneIdle)
 	for _, l := range slices.Clone(c.bulk.lanes) {
-		if l.ops == 0 && l.lastUsed.Before(old) {
+		if l.flight.Len() == 0 && l.lastUsed.Before(old) {
 			c.retire(l)
 		}
 	}

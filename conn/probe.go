@@ -36,15 +36,17 @@ func (c *Client) probe(o *op, m *request, failed error) {
 			p.from = p.add(&request{kind: reqStatvfs, path: p.dirOf(m.path)})
 		}
 	}
-	left := len(p.rs)
+	left, l := len(p.rs), o.lane
+	if left == 0 {
+		c.learn(o, m, Attr{}, p.error())
+		return
+	}
+	l.add(o) // once more: these answers are owed, too
 	end := func() {
-		if left--; left <= 0 {
+		if left--; left == 0 {
+			l.remove(o)
 			c.learn(o, m, Attr{}, p.error())
 		}
-	}
-	if left == 0 {
-		end()
-		return
 	}
 	for _, r := range p.rs {
 		r.done = func(*request) {
@@ -52,7 +54,7 @@ func (c *Client) probe(o *op, m *request, failed error) {
 			defer c.unlock()
 			end()
 		}
-		o.lane.s.start(r)
+		l.s.start(r)
 	}
 }
 
