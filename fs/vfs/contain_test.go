@@ -331,6 +331,33 @@ func TestMovedUnheard(t *testing.T) {
 	})
 }
 
+// A sandbox that takes its time with each of many questions keeps neither who
+// reads a link, nor who reads another one, for longer than one answer may take.
+func TestSlowlyResolved(t *testing.T) {
+	prepare := func(s *fake.Server) {
+		for i := range 39 {
+			s.Symlink(fmt.Sprintf("c%d/.././c%d", i+1, i+1), fmt.Sprintf("%s/c%d", home, i))
+		}
+		s.MkdirAll(home + "/c39")
+		for i := range 20 {
+			s.Symlink(fmt.Sprintf("c%d/../x", i), fmt.Sprintf("%s/l%02d", home, i))
+		}
+	}
+	bubbleAt(t, 25*time.Second, vfs.Options{Outside: true, TTL: time.Hour}, prepare, func(m *mount) {
+		var nodes []vfs.NodeID
+		for i := range 20 {
+			nodes = append(nodes, m.node(fmt.Sprintf("l%02d", i)))
+		}
+		for i, id := range nodes {
+			start := time.Now()
+			_, err := m.tree.Readlink(m.ctx, id)
+			if took := time.Since(start); took > 2*time.Minute {
+				t.Errorf("link %d took %v: %v", i, took, err)
+			}
+		}
+	})
+}
+
 // A link that can't be shown is there all the same, and can be removed.
 func TestLinksThatCantBeShown(t *testing.T) {
 	prepare := func(s *fake.Server) {

@@ -228,15 +228,30 @@ var errMustLook = errors.New("a link's text leads back up")
 // to keep us busy.
 const maxResolve = 16
 
+// resolveTime bounds all the questions for one text, and the wait for others'
+// to be over: some hundred, on a line with a round trip of half a second. Each
+// has a bound of its own, but a sandbox that makes the most of each could keep
+// everybody who looks at the link for an hour.
+const resolveTime = time.Minute
+
+var errSlowText = &conn.Error{Op: "readlink", Kind: conn.TimedOut, Err: errors.New("too many slow answers on the way")}
+
 // lookThrough finds what a text with ".." behind other names shows. Tree.mu is
 // not held.
 func (t *Tree) lookThrough(n *inode, l *linkText) {
-	shown, err := "", error(conn.Closed)
+	ctx, cancel := context.WithTimeoutCause(t.life, resolveTime, errSlowText)
+	defer cancel()
+	var shown string
+	var err error
 	select {
 	case t.resolve <- struct{}{}:
-		shown, err = linkTexts{root: t.rootPath, look: t.look}.show(t.life, l.at, l.text)
+		shown, err = linkTexts{root: t.rootPath, look: t.look}.show(ctx, l.at, l.text)
 		<-t.resolve
-	case <-t.life.Done():
+	case <-ctx.Done():
+		err = errSlowText
+		if t.life.Err() != nil {
+			err = conn.Closed
+		}
 	}
 	t.mu.Lock()
 	defer t.unlock()
