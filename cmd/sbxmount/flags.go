@@ -125,5 +125,13 @@ func (c *config) check() error {
 	case c.MaxInodes < minInodes || c.MaxOpen < minOpen || c.MaxRequests < minOpen:
 		return usage("--max-inodes is %d at least, --max-open and --max-requests %d", minInodes, minOpen)
 	}
+	if c.Log.File == "" {
+		return nil
+	}
+	for _, file := range []string{c.Log.File, crashFile(c.Log.File)} {
+		if err := ownFile(file); err != nil {
+			return usage("--log-file: %v", err)
+		}
+	}
 	return nil
 }

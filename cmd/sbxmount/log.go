@@ -47,6 +47,9 @@ func openLog(c logConfig, point string, foreground bool) *mountLog {
 		if home, err := stateHome(); err == nil && privateDir(home) == nil && privateDir(filepath.Join(home, "log")) == nil {
 			c.File = filepath.Join(home, "log", dirName(point)+".log")
 		}
+		if ownFile(c.File) != nil || ownFile(crashFile(c.File)) != nil {
+			c.File = ""
+		}
 	}
 	if c.File != "" {
 		// lumberjack keeps a file's mode and makes new ones 0600.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
@@ -158,6 +160,45 @@ func TestDirectoriesOfOthers(t *testing.T) {
 					t.Errorf("written through the link: %v", left)
 				}
 			})
+		}
+	}
+}
+
+// TestLogFilesOfOthers: a log that is a link, or another user's, is not written.
+func TestLogFilesOfOthers(t *testing.T) {
+	for _, name := range []string{"", ".crash"} {
+		_, state := ownHome(t)
+		target := filepath.Join(t.TempDir(), "target")
+		file := filepath.Join(state, "sbxmount", "log", dirName("/mnt/a")+".log"+name)
+		if err := errors.Join(os.WriteFile(target, nil, 0o600), os.MkdirAll(filepath.Dir(file), 0o700), os.Symlink(target, file)); err != nil {
+			t.Fatal(err)
+		}
+		log := openLog(logConfig{Format: "text"}, "/mnt/a", false)
+		log.Info("said")
+		if log.Close(); log.file != "" {
+			t.Errorf("it logs to %s", log.file)
+		}
+		if said, err := os.ReadFile(target); err != nil || len(said) != 0 {
+			t.Errorf("through the link went %q, %v", said, err)
+		}
+		named, options := &config{}, []string{}
+		mountFlags(pflag.NewFlagSet("", pflag.ContinueOnError), named, &options)
+		named.Log.File = strings.TrimSuffix(file, name)
+		if f := asFailure(named.check()); f == nil || f.Code != exitUsage || !strings.Contains(f.Message, "symbolic link") {
+			t.Errorf("a link where --log-file writes: %v", f)
+		}
+		if os.Geteuid() != 0 {
+			continue // nobody else can give a file away
+		}
+		if err := errors.Join(os.Remove(file), os.WriteFile(file, nil, 0o666), os.Chown(file, 1234, 1234)); err != nil {
+			t.Fatal(err)
+		}
+		other := openLog(logConfig{Format: "text"}, "/mnt/a", false)
+		if other.Close(); other.file != "" {
+			t.Errorf("it logs to %s of another user", other.file)
+		}
+		if f := asFailure(named.check()); f == nil || !strings.Contains(f.Message, "another user") {
+			t.Errorf("another user's where --log-file writes: %v", f)
 		}
 	}
 }

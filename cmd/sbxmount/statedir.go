@@ -81,6 +81,24 @@ func ownDir(dir string) error {
 	return nil
 }
 
+// ownFile makes sure that what is written to path goes there and nowhere else:
+// it is no link, and ours, or root's as devices are. What is missing will be
+// ours, and what can't be looked at can't be written to.
+func ownFile(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is a symbolic link", path)
+	case !ok || int(st.Uid) != os.Geteuid() && st.Uid != 0:
+		return fmt.Errorf("%s belongs to another user", path)
+	}
+	return nil
+}
+
 // privateDir makes dir if it is missing, and makes sure that nobody else can
 // get in.
 func privateDir(dir string) error {
