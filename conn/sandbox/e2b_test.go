@@ -351,6 +351,23 @@ func TestListWithoutEnd(t *testing.T) {
 	}
 }
 
+// Pages that are large, and pages that bring many items that say nothing, end the
+// listing before it fills the memory.
+func TestListIsBounded(t *testing.T) {
+	large := `{"sandboxID":"a","state":"running","metadata":{"k":"` + strings.Repeat("v", 3<<20) + `"}}`
+	many := strings.Repeat(`{"sandboxID":"a","state":"running"},`, 5000) + `{"sandboxID":"a","state":"running"}`
+	for _, items := range []string{large, many} {
+		var n atomic.Int64
+		o, requests := apiServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Next-Token", strconv.FormatInt(n.Add(1), 10))
+			jsonAnswer(w, 200, "["+items+"]")
+		})
+		if _, err := List(t.Context(), o); !errors.Is(err, BadAnswer) || requests.Load() > 6 {
+			t.Errorf("after %d pages of %d bytes: %v", requests.Load(), len(items), err)
+		}
+	}
+}
+
 func TestSecretsDoNotShow(t *testing.T) {
 	s := Secret(testKey)
 	var log bytes.Buffer

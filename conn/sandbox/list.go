@@ -19,10 +19,13 @@ type Info struct {
 }
 
 // Bounds of a listing that a server can't stretch: 100 is the largest page
-// that the API gives.
+// that the API gives, and an account has some thousand sandboxes at most.
 const (
-	pageSize = "100"
-	maxPages = 100
+	pageSize  = "100"
+	maxPages  = 100
+	maxItems  = 10_000   // on all of them
+	maxListed = 16 << 20 // bytes of all their texts
+	listTime  = time.Minute
 )
 
 // List returns the account's sandboxes, running and paused, in the API's
@@ -35,14 +38,22 @@ func List(ctx context.Context, o Options) ([]Info, error) {
 	}
 	a := newAPI(c, o)
 	defer a.rest()
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
 	var all []Info
-	cursor := ""
+	cursor, listed := "", 0
 	for range maxPages {
 		page, next, err := listPage(ctx, a, cursor)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, page...)
+		for _, i := range page {
+			listed += i.size()
+		}
+		if len(all) > maxItems || listed > maxListed {
+			return nil, badList("it is too long")
+		}
 		if next == "" {
 			return all, nil
 		}
@@ -52,6 +63,15 @@ func List(ctx context.Context, o Options) ([]Info, error) {
 		cursor = next
 	}
 	return nil, badList("it has no end")
+}
+
+// size is how many bytes i's texts have.
+func (i Info) size() int {
+	n := len(i.ID) + len(i.Alias)
+	for k, v := range i.Metadata {
+		n += len(k) + len(v)
+	}
+	return n
 }
 
 func badList(text string) error {
