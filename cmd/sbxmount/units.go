@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -103,23 +104,25 @@ func plain(s string) string {
 	return s
 }
 
-// harmless writes JSON on as it is, but for control characters that encoding/json
-// leaves alone and terminals act on: DEL, and U+0080 to U+009F. A write is
-// whole characters.
+// harmless writes JSON on as it is, but for the characters that encoding/json
+// leaves alone and terminals act on: DEL, U+0080 to U+009F, and those that turn
+// the direction of text or do not show. A write is whole characters.
 type harmless struct{ w io.Writer }
 
 func (h harmless) Write(p []byte) (int, error) {
 	var safe []byte
-	for i := 0; i < len(p); i++ {
+	for rest := p; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
 		switch {
-		case p[i] == 0x7f:
-			safe = append(safe, `\u007f`...)
-		case p[i] == 0xc2 && i+1 < len(p) && p[i+1] < 0xa0:
-			i++
-			safe = fmt.Appendf(safe, `\u%04x`, p[i])
+		case r == '\n' || strconv.IsPrint(r):
+			safe = append(safe, rest[:n]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			safe = fmt.Appendf(safe, `\u%04x\u%04x`, high, low)
 		default:
-			safe = append(safe, p[i])
+			safe = fmt.Appendf(safe, `\u%04x`, r)
 		}
+		rest = rest[n:]
 	}
 	if _, err := h.w.Write(safe); err != nil {
 		return 0, err

@@ -60,7 +60,7 @@ func TestPlain(t *testing.T) {
 // TestNothingMovesTheCursor: what came from a sandbox, its provider or a name
 // is told on a terminal as one line of printable characters.
 func TestNothingMovesTheCursor(t *testing.T) {
-	const evil = "/a\x1b]0;owned\a\r\nsbxmount: all is well\u009b2J\x7f\xff"
+	const evil = "/a\x1b]0;owned\a\r\nsbxmount: all is well\u009b2J\u202egnp.exe\u2066\U000e0041\x7f\xff"
 	s := status{Events: []event{{Message: "m" + evil, Error: "e" + evil, Path: evil}}}
 	s.Sandbox, s.Dir, s.Mountpoint, s.Log, s.Link.LastError = evil, evil, evil, evil, evil
 	s.Content.Files = []fileBytes{{Path: evil, Bytes: 1}}
