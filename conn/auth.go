@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -135,11 +136,13 @@ func (l *login) passwords() func() (string, error) {
 	}
 }
 
-// challenge answers keyboard-interactive, which PAM asks passwords with.
+// challenge answers keyboard-interactive, which PAM asks passwords with. A
+// server's question says whose it is: what it asks in the words of one of ours
+// must not be given a key's passphrase, by a person or from memory.
 func (l *login) challenge(_, _ string, questions []string, _ []bool) ([]string, error) {
 	answers := make([]string, len(questions))
 	for i, q := range questions {
-		answer, err := l.ask(printable(q))
+		answer, err := l.ask("The sandbox asks: " + printable(q))
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +178,7 @@ func printable(s string) string {
 	const maxQuestion = 200
 	out := make([]rune, 0, len(s))
 	for _, r := range s {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			r = ' '
 		}
 		if out = append(out, r); len(out) == maxQuestion {

@@ -378,8 +378,48 @@ func TestLoginByQuestions(t *testing.T) {
 	var asked []string
 	o.Auth.Prompt = answer("42", &asked)
 	receive(t, mustDial(t, o), 10)
-	if len(asked) != 1 || strings.ContainsRune(asked[0], 0x1b) {
+	if len(asked) != 1 || strings.ContainsRune(asked[0], 0x1b) || !strings.HasPrefix(asked[0], "The sandbox asks: ") {
 		t.Errorf("asked %q", asked)
+	}
+}
+
+// A server that asks in the words of a question of this machine's own gets no
+// answer to that: neither from a person who takes it for one, nor from where
+// answers are kept.
+func TestServersAskInTheirOwnName(t *testing.T) {
+	key, _ := newPrivateKey(t)
+	file := writeKey(t, key, "open sesame")
+	s := newSSHServer(t)
+	s.config.NoClientAuth = false
+	s.config.PublicKeyCallback = func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
+		return nil, nil
+	}
+	s.config.VerifiedPublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
+		return nil, errors.New("after all not")
+	}
+	var told []string
+	s.config.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+		a, err := ask("", "", []string{"Passphrase for " + file + ": "}, []bool{false})
+		told = append(told, a...)
+		return nil, err
+	}
+	o := optionsFor(t, bridge(t, s.serve))
+	o.Auth.Identities = []string{file}
+	kept := map[string]string{} // as who answers for a person does
+	o.Auth.Prompt = func(_ context.Context, question string) (string, error) {
+		if _, known := kept[question]; !known {
+			kept[question] = "dunno"
+			if strings.HasPrefix(question, "Passphrase for ") {
+				kept[question] = "open sesame"
+			}
+		}
+		return kept[question], nil
+	}
+	if c, err := dialSSH(soon(t), o); err == nil {
+		_ = c.Close()
+	}
+	if len(told) != 1 || told[0] != "dunno" || len(kept) != 2 {
+		t.Errorf("the server was told %q; asked were %q", told, kept)
 	}
 }
 
