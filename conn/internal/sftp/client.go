@@ -221,6 +221,11 @@ func (c *Client) write() {
 	}
 }
 
+// maxFlight bounds the requests that wait for an answer: far over what programs
+// and what is read ahead of them have in flight. A server may leave those
+// unanswered that nobody waits for, as the closing of a listing.
+const maxFlight = 1 << 18
+
 // take moves requests from the queue into the table and their packets into b,
 // up to about gather bytes. False: the session is over.
 func (c *Client) take(b []byte) ([]byte, bool) {
@@ -234,6 +239,11 @@ func (c *Client) take(b []byte) ([]byte, bool) {
 			c.queue = nil
 			c.mu.Unlock()
 			break
+		}
+		if len(c.flight) >= maxFlight {
+			c.mu.Unlock()
+			c.fail(broken("too many requests that it does not answer"))
+			return nil, false
 		}
 		r := c.queue[0]
 		c.queue[0] = nil

@@ -361,6 +361,34 @@ func TestEndOutOfOrder(t *testing.T) {
 	}
 }
 
+// A server that answers all but what nobody waits for does not fill the memory.
+func TestClosesNeverAnswered(t *testing.T) {
+	c := server(t, func(typ byte, id uint32, _ *decoder) []byte {
+		if typ == typeClose {
+			return nil
+		}
+		return status(id, 2)
+	})
+	lost := make(chan struct{}, 1)
+	for range maxFlight + 1 {
+		c.CloseHandle("h", func(error) {
+			select {
+			case lost <- struct{}{}:
+			default:
+			}
+		})
+	}
+	select {
+	case <-c.Ended():
+	case <-time.After(60 * time.Second):
+		t.Fatal("the session lives on")
+	}
+	<-lost
+	if !errors.Is(c.Cause(), ErrProtocol) {
+		t.Errorf("the session ended with %v", c.Cause())
+	}
+}
+
 // A server that answers nothing holds nobody's Close up, and what was not sent
 // can be withdrawn.
 func TestSilence(t *testing.T) {
