@@ -127,7 +127,7 @@ func (d *desk) crash(id, point string) []byte {
 	var report []byte
 	until(d.t, "a crash report", func() bool {
 		report, _ = os.ReadFile(m.Log + ".crash")
-		return bytes.Contains(report, []byte("goroutine ")) && syscall.Kill(m.PID, 0) != nil
+		return bytes.Contains(report, []byte("goroutine ")) && isDead(m.PID)
 	})
 	if info, err := os.Stat(m.Log + ".crash"); err != nil || info.Mode().Perm() != 0o600 {
 		d.t.Errorf("crash report: %v, %v", info.Mode(), err)
