@@ -33,7 +33,7 @@
 // of it is as old as the request that brought it. Instants are the tree's own: monotonic, never twice
 // the same, so that "asked before changed" is always decided.
 //
-// Names and attributes change in one place each: confirm and takeListing take
+// Names and attributes change in one place each: confirm and takeEntry take
 // the server's word on names, learn on attributes, change and its callers
 // (make.go, remove.go, rename.go, setattr.go, open.go) that on what was done
 // here. An answer counts only if no local change stands between question and
