@@ -52,8 +52,8 @@ func (l *lane) advance(o *op) {
 
 // maxTimeouts is how often an operation's time may pass while it is in flight,
 // behind others or in parts: a million names on a line that carries a megabyte
-// a second take three times a minute.
-const maxTimeouts = 10
+// a second take three minutes.
+const maxTimeouts = 3
 
 // overdue reports whether the lane hangs. Servers answer in order: what was sent
 // first is owed an answer within the timeout from when all before it had theirs.

@@ -20,9 +20,8 @@ func TestOneStall(t *testing.T) {
 	m := newMounted(t)
 	m.server.SetSFTP(faults.SFTP{Stall: []faults.Match{{Op: "READ", Path: "large", Times: 1}}})
 	start := func(script string) *process.Process {
-		cmd := exec.Command("sh", "-c", script)
-		cmd.Dir = m.point()
-		p, err := process.Start(cmd)
+		// Not by cmd.Dir: this process would enter its own mount.
+		p, err := process.Start(exec.Command("sh", "-c", "cd '"+m.point()+"'; "+script))
 		if err != nil {
 			t.Fatal(err)
 		}
