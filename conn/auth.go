@@ -108,7 +108,21 @@ func (l *login) signers() ([]ssh.Signer, error) {
 	files := l.files.signers(l.passphrase)
 	room := max(0, maxKeys-len(named)-len(files))
 	all := slices.Concat(named, others[:min(room, len(others))], files)
-	return all[:min(maxKeys, len(all))], nil
+	all = all[:min(maxKeys, len(all))]
+	for i, s := range all {
+		all[i] = withoutSHA1(s)
+	}
+	return all, nil
+}
+
+// withoutSHA1 has an RSA key sign with SHA-2 alone, whatever a server asks for.
+func withoutSHA1(s ssh.Signer) ssh.Signer {
+	if a, ok := s.(ssh.AlgorithmSigner); ok {
+		if strong, err := ssh.NewSignerWithAlgorithms(a, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}); err == nil {
+			return strong
+		}
+	}
+	return s // of another type
 }
 
 // agentKeys returns the agent's keys; an agent that fails is no agent.

@@ -134,8 +134,13 @@ func (h *handshake) failed(ctx context.Context, err error) error {
 func isLoginFailure(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "unable to authenticate") || strings.Contains(text, "disconnect") ||
-		strings.Contains(text, "too many authentication attempts") || errors.Is(err, errPrompt)
+		strings.Contains(text, "too many authentication attempts") || strings.Contains(text, noCommonSignature) ||
+		errors.Is(err, errPrompt)
 }
+
+// noCommonSignature is x/crypto's word for a server that takes RSA keys with
+// SHA-1 alone.
+const noCommonSignature = "no common public key signature algorithm"
 
 // loginCause says which methods were tried.
 func loginCause(err error) error {
@@ -146,6 +151,9 @@ func loginCause(err error) error {
 	}
 	if errors.Is(err, errPrompt) {
 		return errPrompt
+	}
+	if strings.Contains(text, noCommonSignature) {
+		return errors.New("the server takes RSA keys with SHA-1 alone, which is off: use an ed25519 key")
 	}
 	return errors.New("the server ended it: too many keys in the agent, or too many failed logins")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
@@ -201,12 +202,48 @@ func TestWeakAlgorithmsAreOff(t *testing.T) {
 		"MAC": func(c *ssh.ServerConfig) {
 			c.Ciphers, c.MACs = []string{ssh.CipherAES128CTR}, []string{ssh.HMACSHA1}
 		},
+		"host key": func(c *ssh.ServerConfig) {
+			old, err := ssh.NewSignerWithAlgorithms(newRSAKey(t).(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+			if err != nil {
+				t.Fatal(err)
+			}
+			*c = ssh.ServerConfig{NoClientAuth: true} // its other keys are strong
+			c.AddHostKey(old)
+		},
 	} {
 		s := newSSHServer(t)
 		weaken(s.config)
 		_, err := dialSSH(soon(t), optionsFor(t, "ssh://"+serveSSH(t, s)))
 		if got := reasonOf(t, err); got != BadEndpoint {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A server that takes RSA signatures with SHA-1 alone gets none.
+func TestNoSignatureWithSHA1(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for algorithm, want := range map[string]bool{ssh.KeyAlgoRSA: false, ssh.KeyAlgoRSASHA256: true} {
+		s := newSSHServer(t)
+		keyOnly(s, signer.PublicKey())
+		s.config.PublicKeyAuthAlgorithms = []string{algorithm}
+		o := optionsFor(t, bridge(t, s.serve))
+		o.Auth.Identities = []string{writeKey(t, key, "")}
+		c, err := dialSSH(soon(t), o)
+		if (err == nil) != want {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+		if err == nil {
+			_ = c.Close()
+		} else if got := reasonOf(t, err); got != AuthFailed {
+			t.Errorf("%s: %v", algorithm, got)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,11 @@ func TestLinksOfTheSandboxReachNothingLocal(t *testing.T) {
 					t.Errorf("lstat %s: %v", name, err)
 				} else if text, err := os.Readlink(link); err == nil && int64(len(text)) != info.Size() {
 					t.Errorf("%s has size %d and text %q", name, info.Size(), text)
+				}
+			}
+			if name == "no-outside" {
+				if _, err := os.Open(filepath.Join(point, "absolute")); !errors.Is(err, syscall.EPERM) {
+					t.Errorf("following a link out: %v", err)
 				}
 			}
 			out := d.sh(point, `exec 2>/dev/null; set +e; cat * d/* dir/* root/*; grep -rh "" .; find -L . -maxdepth 3 -exec cat {} +; true`)
