@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -21,21 +22,22 @@ func TestControlAnswersItsOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // nobody here can be another user
 	}
-	dir, err := os.MkdirTemp("", "sbxmount-control-") // whose parents anybody can enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	var log strings.Builder
 	asked := make(chan struct{}, 10)
 	s, err := listenControl(dir, controls{status: func() status { asked <- struct{}{}; return status{} }}, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sock := filepath.Join(dir, sockName)
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(sock, 0o666)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, sockName), 0o666)); err != nil {
 		t.Fatal(err)
 	}
+	open, err := os.Open(dir) // past its parents, which others may not enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	sock := fmt.Sprintf("/proc/self/fd/%d/%s", open.Fd(), sockName)
 	for uid, want := range map[int]bool{65534: false, 0: true} {
 		c, err := connectAs(uid, sock)
 		if err != nil {
