@@ -385,6 +385,39 @@ func TestOtherUsers(t *testing.T) {
 	}
 }
 
+// TestSetIDIsInert: a program that is root's and set-user-id is run as whoever
+// runs it.
+func TestSetIDIsInert(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // can't become another
+	}
+	id, err := exec.LookPath("id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, nil, func(o *fs.Options) { o.AllowOther = true })
+	w.server.WriteFile("/home/user/id", string(program))
+	w.server.Change("/home/user/id", func(a *conn.Attr) { a.Mode = a.Mode.Type() | 0o4755 })
+	for _, dir := range []string{filepath.Dir(w.dir), filepath.Dir(filepath.Dir(w.dir))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := os.Stat(w.dir + "/id")
+	if err != nil || st.Mode()&os.ModeSetuid == 0 || st.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Fatalf("it is %v of %+v, %v", st.Mode(), st.Sys(), err)
+	}
+	cmd := exec.Command(w.dir+"/id", "-u")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "65534" {
+		t.Errorf("it runs as %s, %v", out, err)
+	}
+}
+
 func TestOwners(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	w.server.WriteFile("/home/user/mine", "x")
