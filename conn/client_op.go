@@ -25,24 +25,25 @@ type op struct {
 	learned func(r *request, a Attr, err error) error
 
 	// Guarded by Client.mu.
-	seq     uint64
-	since   time.Time     // when it was started
-	lane    *lane         // that it was sent on, until the last answer
-	sent    time.Time     // when
-	place   *list.Element // among the lane's
-	rs      []*request
-	left    int        // of rs
-	lost    *lostError // its session ended first
-	losses  int        // how often that was so
-	entered int        // the link's generation when it was started
-	blocked int        // queues that it stands in
-	heldAs  []string   // the names that it holds there
-	gate    *file      // of a listing: in whose queue those stand that must wait for its end
-	stray   bool       // not on its file's own lane: what comes after must wait for it
-	decided bool       // its effect is there; only attributes are missing
-	over    bool       // ended or withdrawn
-	counts  bool       // among its ident's pending changes
-	alone   bool       // no change of its ident was pending when it was started
+	seq       uint64
+	since     time.Time     // when it was started
+	lane      *lane         // that it was sent on, until the last answer
+	sent      time.Time     // when
+	place     *list.Element // among the lane's
+	delivered int64         // by the line, when o was sent: see lineRate
+	rs        []*request
+	left      int        // of rs
+	lost      *lostError // its session ended first
+	losses    int        // how often that was so
+	entered   int        // the link's generation when it was started
+	blocked   int        // queues that it stands in
+	heldAs    []string   // the names that it holds there
+	gate      *file      // of a listing: in whose queue those stand that must wait for its end
+	stray     bool       // not on its file's own lane: what comes after must wait for it
+	decided   bool       // its effect is there; only attributes are missing
+	over      bool       // ended or withdrawn
+	counts    bool       // among its ident's pending changes
+	alone     bool       // no change of its ident was pending when it was started
 }
 
 // main is the index in rs of the request itself.
@@ -276,7 +277,7 @@ func (c *Client) replied(o *op, r *request) {
 		return
 	}
 	l := o.lane
-	l.remove(o)
+	l.remove(o, o.lost == nil)
 	switch {
 	case o.over:
 		o.lane = nil
@@ -414,8 +415,9 @@ func (c *Client) withdraw(o *op) bool {
 			}
 		}
 		if o.left == 0 {
-			o.lane.remove(o)
+			o.lane.remove(o, false)
 			o.lane = nil
+			c.pump()
 		}
 	} else if o.lost != nil && o.lost.sent {
 		return false

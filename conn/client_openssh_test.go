@@ -407,3 +407,26 @@ func clockOf(t *testing.T, c *conn.Client) conn.Clock {
 	t.Fatal("the server's clock is not told")
 	panic("unreachable")
 }
+
+// A line much slower than what is written to it: no more stands before it than it
+// carries in a while, so that no answer is owed for as long as a server that
+// hangs would owe it, and nothing is sent twice.
+func TestSlowLine(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 40*time.Millisecond, openssh.Options{})
+	s.link.Set(40*time.Millisecond, 8<<20) // bits a second
+	s.o.Timeout = 3 * time.Second
+	c := s.dial(t)
+	f, _ := c.Open(filepath.Join(s.Dir, "big"), conn.OpenWrite|conn.OpenCreate|conn.OpenTrunc, 0o600)
+	const size = 14 << 20
+	var all []*conn.Call[struct{}]
+	for off := int64(0); off < size; off += bulkPiece {
+		all = append(all, f.WriteAt(make([]byte, bulkPiece), off))
+	}
+	for _, w := range all {
+		must(t, w)
+	}
+	if st := c.Status(); st.Reconnects != 0 || st.BytesOut > size+size/10 {
+		t.Errorf("%d reconnects, %d bytes sent for %d", st.Reconnects, st.BytesOut, size)
+	}
+}

@@ -27,7 +27,8 @@
 // names, metadata and small files, and one for what is done ahead; bulk data is
 // pulled from a queue by whichever bulk lane has room (lane_bulk.go). Bulk lanes
 // and connections for them are opened behind the scenes when the queue calls for
-// them, as far as the round trip makes them useful, and closed when idle.
+// them, as far as the round trip makes them useful, and closed when idle. What
+// is in flight follows what the line delivers (bulk_rate.go): about a second's.
 //
 // Every operation is an op (client_op.go), from its start to its answer:
 //

@@ -14,6 +14,7 @@ type lane struct {
 	conn *connection
 	s    session
 	able features
+	rate *lineRate // the Client's
 
 	// Guarded by Client.mu.
 	flight   list.List // of *op: unanswered, in the order in which they were sent
@@ -31,15 +32,18 @@ func (l *lane) add(o *op) {
 	}
 	o.sent, o.place = l.lastUsed, l.flight.PushBack(o)
 	l.data += o.size()
+	l.rate.sends(o)
 }
 
-func (l *lane) remove(o *op) {
+// remove takes o off, which was answered or not.
+func (l *lane) remove(o *op, answered bool) {
 	l.lastUsed = time.Now()
 	if o.place == l.flight.Front() {
 		l.progress = l.lastUsed
 	}
 	l.flight.Remove(o.place)
 	l.data -= o.size()
+	l.rate.leaves(o, l.lastUsed, answered)
 }
 
 // advance notes that a part of o's answer came: a long listing takes as long as
@@ -93,7 +97,7 @@ func (c *Client) openLane(ctx context.Context, conn *connection, known *features
 		}
 		return nil, conn.noSFTP(err)
 	}
-	l := &lane{conn: conn, s: s, able: s.features()}
+	l := &lane{conn: conn, s: s, able: s.features(), rate: &c.bulk.rate}
 	if !conn.adopt(l) {
 		_ = s.close()
 		return nil, conn.why()

@@ -34,6 +34,7 @@ const (
 // carry nothing else. Guarded by Client.mu.
 type bulk struct {
 	queue   []*op
+	rate    lineRate
 	lanes   []*lane
 	opening int       // lanes being opened
 	dialing int       // connections being made for more lanes
@@ -105,6 +106,9 @@ func (c *Client) pick(o *op) *lane {
 	f, n := o.file, o.size()
 	home := f.home
 	if home == nil || !f.ready {
+		return nil
+	}
+	if full, _ := c.saturated(n); full {
 		return nil
 	}
 	if home.data == 0 || !c.spreads(o) && home.data+n <= laneWindow {
@@ -240,6 +244,9 @@ func (c *Client) grow() {
 	}
 	if asked == 0 {
 		return
+	}
+	if full, told := c.saturated(b.queue[0].size()); full && told {
+		return // more lanes carry no more
 	}
 	for _, l := range b.lanes {
 		asked += l.data

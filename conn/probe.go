@@ -44,7 +44,7 @@ func (c *Client) probe(o *op, m *request, failed error) {
 	l.add(o) // once more: these answers are owed, too
 	end := func() {
 		if left--; left == 0 {
-			l.remove(o)
+			l.remove(o, false)
 			c.learn(o, m, Attr{}, p.error())
 		}
 	}
