@@ -26,6 +26,7 @@ type change struct {
 	places []place
 	nodes  []*inode
 	moved  *inode  // a directory whose path changes, or nil
+	takes  *place  // where a name is taken away and nobody waits for it, or nil
 	began  instant // before the request was started
 	sent   time.Time
 }
@@ -84,10 +85,28 @@ func (c *change) end() {
 			delete(p.d.dir.changing, p.text)
 		}
 	}
+	if p := c.takes; p != nil {
+		if p.d.dir.leaving[p.text]--; p.d.dir.leaving[p.text] == 0 {
+			delete(p.d.dir.leaving, p.text)
+		}
+	}
 	for _, n := range c.nodes {
 		n.changes--
 		n.settled = c.t.tick()
+		if n.changes == 0 && n.unmoved {
+			n.unmoved = false
+			c.t.moved(n)
+		}
 	}
+}
+
+// leaves says that the change takes a name away, and that nobody waits for it.
+func (c *change) leaves(p place) {
+	if p.d.dir.leaving == nil {
+		p.d.dir.leaving = map[string]int{}
+	}
+	p.d.dir.leaving[p.text]++
+	c.takes = &p
 }
 
 // failed takes note of a change that the server refused, or of which nobody

@@ -224,9 +224,19 @@ func (d *DirHandle) dots(cookie uint64, emit func(*DirEntry) bool) bool {
 	return cookie >= afterDotDot || emit(&DirEntry{Name: "..", Mode: conn.TypeDir, Ino: up.ino, Cookie: afterDotDot})
 }
 
-// Sync is an fsync(2) of the directory: its names are on the server already. 0
-// round trips.
-func (d *DirHandle) Sync(ctx context.Context) error { return nil }
+// Sync is an fsync(2) of the directory: it waits for the changes of its names
+// that nobody waited for, and reports the first that was refused. 0 round trips
+// where there are none, as in all modes but async; else 1.
+func (d *DirHandle) Sync(ctx context.Context) error {
+	t := d.t
+	t.mu.Lock()
+	defer t.unlock()
+	b := &d.n.dir.behind
+	if err := t.quiet(ctx, b); err != nil {
+		return err
+	}
+	return b.report()
+}
 
 // Release ends the handle.
 func (d *DirHandle) Release() {

@@ -31,9 +31,7 @@ type file struct {
 	// one that the kernel may have pages of.
 	version, pages uint64
 
-	behind int           // changes of attributes in flight that nobody waited for
-	idle   chan struct{} // closed when there are none any more
-	lost   error         // the first of them that failed, until it is reported
+	behind behind // changes that nobody waited for
 
 	resized conn.Attr // what ResizeRemote found after it
 
@@ -88,7 +86,7 @@ func (t *Tree) useFile(n *inode) *file {
 }
 
 // busy reports whether the inode must be kept for the file's sake.
-func (f *file) busy() bool { return f.handles > 0 || f.behind > 0 || f.dirty() }
+func (f *file) busy() bool { return f.handles > 0 || f.behind.flying > 0 || f.dirty() }
 
 func (f *file) dirty() bool { return f.content != nil && f.content.Dirty() }
 
@@ -227,67 +225,22 @@ func (t *Tree) settle(ctx context.Context, f *file) error {
 	if f == nil {
 		return nil
 	}
-	if err := t.quiet(ctx, f); err != nil {
+	if err := t.quiet(ctx, &f.behind); err != nil {
 		return err
 	}
-	err := f.lost
-	f.lost = nil
-	return err
-}
-
-// quiet is the waiting of settle.
-func (t *Tree) quiet(ctx context.Context, f *file) error {
-	for f.behind > 0 {
-		if err := t.wait(ctx, f.idle, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// send carries out a change of a file's attributes that nobody waits for.
-// Tree.mu is held; it is not while the request is started.
-func (f *file) send(c *change, start func() *conn.Call[struct{}]) {
-	t := f.t
-	if f.behind++; f.behind == 1 {
-		f.idle = make(chan struct{})
-		t.open[f] = struct{}{}
-	}
-	t.unlock()
-	call := start()
-	t.mu.Lock()
-	c.started()
-	t.later = append(t.later, func() {
-		call.Then(func(_ struct{}, err error) {
-			t.mu.Lock()
-			defer t.unlock()
-			c.end()
-			if err != nil {
-				c.failed(err)
-				f.n.asked = never // what was predicted is not so
-				t.noteAttr(f.n)
-				if f.lost == nil {
-					f.lost = err
-				}
-			}
-			if f.behind--; f.behind == 0 {
-				close(f.idle)
-				f.rest()
-			}
-		})
-	})
+	return f.behind.report()
 }
 
 // rest is called when a file may have come to rest.
 func (f *file) rest() {
 	t := f.t
-	if f.handles > 0 || f.behind > 0 {
+	if f.handles > 0 || f.behind.flying > 0 {
 		return
 	}
 	if !f.dirty() {
 		delete(t.open, f)
 	}
-	if f.content == nil && f.lost == nil && f.n.file == f {
+	if f.content == nil && f.behind.lost == nil && f.n.file == f {
 		f.n.file = nil
 	}
 	t.release(f.n)
@@ -301,12 +254,18 @@ func (t *Tree) Sync(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.unlock()
 	for f := range t.open {
-		if e := t.quiet(ctx, f); e != nil {
+		if e := t.quiet(ctx, &f.behind); e != nil {
 			return e
 		}
 		if err == nil {
-			err = f.lost
+			err = f.behind.lost
 		}
+	}
+	if e := t.quiet(ctx, &t.behind); e != nil {
+		return e
+	}
+	if e := t.behind.report(); err == nil {
+		err = e
 	}
 	return err
 }

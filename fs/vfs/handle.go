@@ -79,7 +79,13 @@ func (f *file) written(direct bool) {
 // Flush is a close(2): it waits until the server has what was written through
 // any handle of the file, and its changes of attributes, and reports what was
 // lost. 0 round trips where nothing was written, else 1 after the last write.
+//
+// In async mode it waits until all of it is on its way, 0 round trips, and
+// reports what is known to be lost by then.
 func (h *Handle) Flush(ctx context.Context) error {
+	if h.f.t.async() {
+		return h.content.Start(ctx)
+	}
 	return h.finish(ctx, h.content.Flush(ctx))
 }
 

@@ -33,6 +33,7 @@ type inode struct {
 	lookups uint64    // references that the kernel holds
 	changes int32     // local changes in flight
 	removed bool      // its last name was taken away here
+	unmoved bool      // its content was not told its path yet: see Tree.moved
 	names   *name     // the first of its names; nil: it has none any more
 	more    []*name   // hard links made here
 	dir     *dir      // a directory's entries
@@ -65,7 +66,9 @@ type dir struct {
 	listing  *listing // in flight
 	asking   map[string]*question
 	changing map[string]int // local changes of names in flight
-	pins     int            // DirHandles, and operations that wait: its names are not forgotten
+	leaving  map[string]int // those of them, not waited for, that take a name away
+	behind   behind
+	pins     int // DirHandles, operations that wait, changes behind: its names are not forgotten
 
 	walk dirWalk
 	lru  lruEntry

@@ -9,7 +9,7 @@ import (
 
 // Mkdir makes a directory and takes a reference to it. 1 round trip.
 func (t *Tree) Mkdir(ctx context.Context, parent NodeID, text string, perm conn.Mode) (Entry, error) {
-	return t.make(ctx, "mkdir", parent, text, func(path string) *conn.Call[conn.Attr] {
+	return t.make(ctx, "mkdir", parent, text, conn.TypeDir|perm.Perm(), func(path string) *conn.Call[conn.Attr] {
 		return t.remote.Mkdir(path, perm.Perm())
 	}, nil)
 }
@@ -21,7 +21,7 @@ func (t *Tree) Symlink(ctx context.Context, parent NodeID, text, to string) (Ent
 		return Entry{}, t.fail("symlink", nil, text, conn.Invalid)
 	}
 	to = t.storedText(parent, to)
-	return t.make(ctx, "symlink", parent, text, func(path string) *conn.Call[conn.Attr] {
+	return t.make(ctx, "symlink", parent, text, conn.TypeSymlink|0o777, func(path string) *conn.Call[conn.Attr] {
 		return t.remote.Symlink(to, path)
 	}, func(n *inode) {
 		t.setText(n, &linkText{asked: t.tick(), done: make(chan struct{})})
@@ -29,9 +29,9 @@ func (t *Tree) Symlink(ctx context.Context, parent NodeID, text, to string) (Ent
 	})
 }
 
-// make makes a new inode with a new name. start sends the request, and made,
-// where not nil, is told the inode.
-func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, start func(path string) *conn.Call[conn.Attr], made func(*inode)) (e Entry, err error) {
+// make makes a new inode of this mode with a new name. start sends the request,
+// and made, where not nil, is told the inode.
+func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, mode conn.Mode, start func(path string) *conn.Call[conn.Attr], made func(*inode)) (e Entry, err error) {
 	if err := checkName(text); err != nil {
 		return e, t.fail(op, nil, text, err)
 	}
@@ -47,10 +47,29 @@ func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, 
 	case t.full():
 		return e, t.fail(op, d, text, conn.NoMemory)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, err
+	}
+	foreseen := t.foresees(d) && t.lacks(d, text)
 	c := t.begin(op, []place{{d, text}})
 	path := t.pathOf(d, text)
 	var nm *name
+	if foreseen {
+		foretell(c, func() *conn.Call[conn.Attr] { return start(path) }, func() {
+			nm = t.made(c, t.newAttr(d, mode))
+			if made != nil {
+				made(nm.node)
+			}
+			nm.node.lookups++
+		}, t.asForetold(c, &nm), func() { t.unmade(nm) })
+		if err := t.knowText(ctx, nm.node, c.began, 0); err != nil {
+			t.drop(nm.node)
+			return e, err
+		}
+		return t.entry(nm), nil
+	}
 	err = carry(ctx, c, func() *conn.Call[conn.Attr] { return start(path) }, func(a conn.Attr) {
+		t.clock.sample(c.sent, t.now(), a.Mtime)
 		nm = t.made(c, a)
 		if made != nil {
 			made(nm.node)
@@ -80,7 +99,6 @@ func (t *Tree) made(c *change, a conn.Attr) *name {
 	if old := p.d.dir.children[p.text]; old != nil {
 		t.vanish(old) // the server had lost it
 	}
-	t.clock.sample(c.sent, t.now(), a.Mtime)
 	n := t.newInode(t.pathOf(p.d, p.text), a, c.began)
 	if n.dir != nil {
 		n.dir.listed = c.began // empty
@@ -91,6 +109,40 @@ func (t *Tree) made(c *change, a conn.Attr) *name {
 	t.touched(p.d, links)
 	nm := t.add(p.d, p.text, n, c.began)
 	return nm
+}
+
+// newAttr is what a new file, directory or link in d will be like.
+func (t *Tree) newAttr(d *inode, mode conn.Mode) conn.Attr {
+	now := t.clock.now(t.now()).Unix()
+	a := conn.Attr{Mode: mode, UID: t.info.UID, GID: t.info.GID, Mtime: now, Atime: now, Nlink: 1}
+	if d.attr.Mode&setGID != 0 {
+		a.GID = d.attr.GID
+		if a.Mode.IsDir() {
+			a.Mode |= setGID
+		}
+	}
+	if a.Mode.IsDir() {
+		a.Nlink, a.Size = 2, 4096
+	}
+	return a
+}
+
+// setGID on a directory gives what is made in it the directory's group.
+const setGID conn.Mode = 0o2000
+
+// asForetold takes the answer to a making that was foretold.
+func (t *Tree) asForetold(c *change, nm **name) func(conn.Attr, instant) {
+	return func(a conn.Attr, asked instant) {
+		t.clock.sample(c.sent, t.now(), a.Mtime)
+		t.learn((*nm).node, a, asked, true)
+	}
+}
+
+// unmade takes back a name that the server refused to make.
+func (t *Tree) unmade(nm *name) {
+	if nm.in != nil {
+		t.vanish(nm)
+	}
 }
 
 // drop gives one reference back.
@@ -127,9 +179,14 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 	case t.full():
 		return e, t.fail("link", d, text, conn.NoMemory)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, err
+	}
+	foreseen := t.foresees(d) && t.lacks(d, text) && t.info.Links && t.ours(n) && !n.attr.Mode.IsSymlink()
 	c := t.begin("link", []place{{d, text}}, n)
 	var nm *name
-	err = carry(ctx, c, func() *conn.Call[conn.Attr] { return t.remote.Link(old, path) }, func(conn.Attr) {
+	start := func() *conn.Call[conn.Attr] { return t.remote.Link(old, path) }
+	linked := func(conn.Attr) {
 		if there := d.dir.children[text]; there != nil {
 			t.vanish(there)
 		}
@@ -141,8 +198,12 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 		}
 		nm = t.add(d, text, n, c.began)
 		n.lookups++
-	}, func() { t.drop(n) })
-	if err != nil {
+	}
+	if foreseen {
+		foretell(c, start, func() { linked(conn.Attr{}) }, nil, func() { t.unmade(nm) })
+		return t.entry(nm), nil
+	}
+	if err := carry(ctx, c, start, linked, func() { t.drop(n) }); err != nil {
 		return e, err
 	}
 	if err := t.knowText(ctx, n, c.began, 0); err != nil {

@@ -42,6 +42,7 @@ type model struct {
 	things map[string]*thing
 	open   []opened
 	steps  []string
+	async  bool
 }
 
 func TestRandomOperations(t *testing.T) {
@@ -56,10 +57,13 @@ func TestRandomOperations(t *testing.T) {
 				if seed%4 == 1 {
 					o.KeepInodes = 8
 				}
-				if seed%5 == 2 {
+				switch seed % 5 {
+				case 2:
 					o.Writes = vfs.WriteThrough
+				case 1, 3:
+					o.Writes = vfs.WriteAsync
 				}
-				x := &model{mount: open(t, fake.NewServer(), rtt, o), r: rand.New(rand.NewPCG(uint64(seed), 0)), things: map[string]*thing{"/": {kind: "dir"}}}
+				x := &model{mount: open(t, fake.NewServer(), rtt, o), r: rand.New(rand.NewPCG(uint64(seed), 0)), things: map[string]*thing{"/": {kind: "dir"}}, async: o.Writes == vfs.WriteAsync}
 				for range 150 {
 					x.step()
 					if t.Failed() {
@@ -391,6 +395,7 @@ func (x *model) change(p string, there *thing) {
 			return
 		}
 	}
+	x.sync()
 	content := fmt.Sprint("remote", x.r.IntN(1000))
 	switch {
 	case there == nil:
@@ -416,6 +421,14 @@ func (x *model) change(p string, there *thing) {
 	time.Sleep(11 * time.Second)
 }
 
+// sync has the server have everything.
+func (x *model) sync() {
+	x.Helper()
+	if x.async {
+		x.must(x.tree.Sync(x.ctx))
+	}
+}
+
 // compare holds what the mount shows and what the server has against the
 // model.
 func (x *model) compare() {
@@ -434,9 +447,10 @@ func (x *model) compare() {
 		}
 	}
 	diff(x.T, "shown", shown, want)
-	if len(x.open) > 0 {
+	if len(x.open) > 0 || x.async && x.r.IntN(8) > 0 {
 		return // not everything is there yet
 	}
+	x.sync()
 	have := map[string]string{}
 	for p, what := range x.server.Tree(home) {
 		have[path.Join("/", strings.TrimPrefix(p, home))] = what

@@ -30,18 +30,34 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 	t.opening++
 	defer func() { t.opening-- }()
 	flags |= conn.OpenCreate
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, nil, err
+	}
+	foreseen := t.foresees(d) && t.lacks(d, text) && flags&conn.OpenAppend == 0
 	c := t.begin("create", []place{{d, text}})
 	path := t.pathOf(d, text)
 	var remote conn.File
 	var nm *name
-	err = carry(ctx, c, func() *conn.Call[conn.Attr] {
+	start := func() *conn.Call[conn.Attr] {
 		f, opened := t.remote.Open(path, flags, perm.Perm())
 		remote = f
 		return opened
-	}, func(a conn.Attr) {
+	}
+	take := func(a conn.Attr) {
 		nm = t.created(c, a, flags)
 		nm.node.lookups++
 		h = t.newHandle(nm.node, flags, func(f *content.File) bool { return f.Attach(remote, flags, a, t.at(c.began)) })
+	}
+	if foreseen {
+		foretell(c, start, func() { take(t.newAttr(d, conn.TypeRegular|perm.Perm())) },
+			t.asForetold(c, &nm), func() { t.unmade(nm) })
+		return t.entry(nm), h, nil
+	}
+	err = carry(ctx, c, start, func(a conn.Attr) {
+		if t.has(d, text) == nil {
+			t.clock.sample(c.sent, t.now(), a.Mtime)
+		}
+		take(a)
 	}, func() {
 		t.later = append(t.later, h.Release)
 		t.drop(nm.node)

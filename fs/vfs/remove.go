@@ -32,18 +32,28 @@ func (t *Tree) remove(ctx context.Context, op string, parent NodeID, text string
 	if t.fixed(d, text) {
 		return t.fail(op, d, text, conn.Busy)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return err
+	}
 	places, nodes := []place{{d, text}}, []*inode(nil)
 	var f *file
 	if nm := d.dir.children[text]; nm != nil {
 		f = nm.node.file
 		nodes = append(nodes, nm.node)
 	}
+	foreseen := t.foresees(d) && t.removable(op, t.has(d, text))
 	c := t.begin(op, places, nodes...)
 	path := t.pathOf(d, text)
-	err = carry(ctx, c, func() *conn.Call[struct{}] {
+	send := func() *conn.Call[struct{}] {
 		f.hold()
 		return start(path)
-	}, func(struct{}) { t.removed(d, text) }, nil)
+	}
+	if foreseen {
+		c.leaves(places[0])
+		foretell(c, send, func() { t.removed(d, text) }, nil, func() {})
+		return nil
+	}
+	err = carry(ctx, c, send, func(struct{}) { t.removed(d, text) }, nil)
 	if k := conn.KindOf(err); k == conn.NotExist && err != nil {
 		if nm := d.dir.children[text]; nm != nil {
 			t.vanish(nm)
@@ -54,6 +64,22 @@ func (t *Tree) remove(ctx context.Context, op string, parent NodeID, text string
 	}
 	return t.settle(ctx, f)
 }
+
+// removable reports whether the server is known to remove a name in a directory
+// that the login user may change.
+func (t *Tree) removable(op string, nm *name) bool {
+	if nm == nil {
+		return false
+	}
+	d := nm.node.dir
+	if op == "unlink" {
+		return d == nil && (nm.in.attr.Mode&sticky == 0 || t.ours(nm.node) || t.ours(nm.in))
+	}
+	return d != nil && len(d.children) == 0 && t.fresh(d.listed, t.tick()) && d.behind.lost == nil
+}
+
+// sticky on a directory lets only owners remove what is in it.
+const sticky conn.Mode = 0o1000
 
 // removed takes a name away that was removed here.
 func (t *Tree) removed(d *inode, text string) {

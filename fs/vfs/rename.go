@@ -36,7 +36,15 @@ func (t *Tree) Rename(ctx context.Context, parent NodeID, text string, newParent
 		return err
 	}
 
-	c := t.begin("rename", []place{{from, text}, {to, newText}})
+	if err := t.vacant(ctx, place{from, text}, place{to, newText}); err != nil {
+		return err
+	}
+	foreseen := t.foresees(from) && t.foresees(to) && t.movable(t.has(from, text), to, newText, replace)
+	var nodes []*inode
+	if foreseen {
+		nodes = append(nodes, from.dir.children[text].node)
+	}
+	c := t.begin("rename", []place{{from, text}, {to, newText}}, nodes...)
 	var f, replaced *file
 	if nm := from.dir.children[text]; nm != nil {
 		f = nm.node.file
@@ -49,14 +57,49 @@ func (t *Tree) Rename(ctx context.Context, parent NodeID, text string, newParent
 		replaced = nm.node.file
 	}
 	oldPath, newPath := t.pathOf(from, text), t.pathOf(to, newText)
-	err = carry(ctx, c, func() *conn.Call[struct{}] {
+	start := func() *conn.Call[struct{}] {
 		replaced.hold()
 		return t.remote.Rename(oldPath, newPath, replace)
-	}, func(struct{}) { t.renamed(c, from, text, to, newText) }, nil)
+	}
+	if foreseen {
+		c.leaves(place{from, text})
+		n := nodes[0]
+		foretell(c, start, func() { t.renamed(c, from, text, to, newText) }, nil, func() { t.renamedBack(n, from, text, to, newText) })
+		return nil
+	}
+	err = carry(ctx, c, start, func(struct{}) { t.renamed(c, from, text, to, newText) }, nil)
 	if err != nil {
 		return err
 	}
 	return t.settle(ctx, f)
+}
+
+// movable reports whether the server is known to rename a name, which is no
+// directory's, in directories that the login user may change.
+func (t *Tree) movable(nm *name, to *inode, newText string, replace bool) bool {
+	if nm == nil || nm.node.dir != nil || len(nm.node.more) > 0 ||
+		nm.in.attr.Mode&sticky != 0 && !t.ours(nm.node) && !t.ours(nm.in) {
+		return false
+	}
+	if t.lacks(to, newText) {
+		return true
+	}
+	there := t.has(to, newText)
+	return replace && there != nil && there.node.dir == nil && there.node != nm.node &&
+		(to.attr.Mode&sticky == 0 || t.ours(there.node) || t.ours(to))
+}
+
+// renamedBack undoes a rename that was foretold and refused. What it replaced
+// is found again by asking.
+func (t *Tree) renamedBack(n *inode, from *inode, text string, to *inode, newText string) {
+	nm := to.dir.children[newText]
+	if nm == nil || nm.node != n || from.dir.children[text] != nil {
+		return
+	}
+	t.add(from, text, n, never)
+	t.vanish(nm)
+	t.moves++
+	t.moved(n)
 }
 
 // RenamedUnheard says that nobody heard that the name at text was put there by a
@@ -77,7 +120,7 @@ func (t *Tree) RenamedUnheard(parent NodeID, text string) {
 }
 
 // delivered waits until the server has the data of a file that is about to get
-// another name.
+// another name, or in async mode until all of it is on its way.
 func (t *Tree) delivered(ctx context.Context, d *inode, text string) error {
 	nm := d.dir.children[text]
 	if nm == nil || nm.node.file == nil || !nm.node.file.dirty() {
@@ -85,9 +128,11 @@ func (t *Tree) delivered(ctx context.Context, d *inode, text string) error {
 	}
 	f := nm.node.file
 	t.unlock()
-	err := f.content.Flush(ctx)
-	t.mu.Lock()
-	return err
+	defer t.mu.Lock()
+	if t.writes == WriteAsync {
+		return f.content.Start(ctx) // the rename goes behind it
+	}
+	return f.content.Flush(ctx)
 }
 
 // renamed takes a rename into the tree.
@@ -144,9 +189,14 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// moved tells what is open in n, or below it, its present path.
+// moved tells what is open in n, or below it, its present path; where changes
+// of n are in flight, when they are answered: the server's path counts.
 func (t *Tree) moved(n *inode) {
 	if n.dir == nil {
+		if n.changes > 0 {
+			n.unmoved = true
+			return
+		}
 		if n.file != nil {
 			n.file.moved(t.path(n))
 		}

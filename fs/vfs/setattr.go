@@ -13,7 +13,8 @@ import (
 // What the server would not change is not asked. In close mode the times and
 // the mode of a regular file that the login user owns are sent and not waited
 // for: 0 round trips, and the file's next flush, fsync, rename or unlink
-// reports if that failed. Everything else is 1 round trip; one more goes
+// reports if that failed. In async mode so are those of a directory, and the
+// next fsync reports. Everything else is 1 round trip; one more goes
 // before it where one of a pair (owner and group, both times) is changed and
 // the other is not known.
 func (t *Tree) SetAttr(ctx context.Context, id NodeID, h *Handle, set SetAttr) (Attr, error) {
@@ -128,9 +129,7 @@ func (t *Tree) apply(ctx context.Context, n *inode, w conn.SetAttr) error {
 	start := func() *conn.Call[struct{}] { return t.sendAttr(c, path, w) }
 	ch := t.begin("setattr", nil, n)
 	if t.predictable(n, &w) {
-		f := t.useFile(n)
-		f.send(ch, start)
-		t.predict(n, &w)
+		foretell(ch, start, func() { t.predict(n, &w) }, nil, func() { ch.doubt() })
 		return nil
 	}
 	return carry(ctx, ch, start, func(struct{}) {
@@ -167,7 +166,7 @@ func (t *Tree) sendAttr(c *content.File, path string, w conn.SetAttr) *conn.Call
 // predictable reports whether a change can't fail for lack of permission, so
 // that nobody needs to wait for it.
 func (t *Tree) predictable(n *inode, w *conn.SetAttr) bool {
-	return t.writes == WriteClose && n.attr.Mode.IsRegular() && t.ours(n) &&
+	return (t.writes == WriteClose && n.attr.Mode.IsRegular() || t.async() && !n.attr.Mode.IsSymlink()) && t.ours(n) &&
 		w.Valid&conn.SetOwner == 0 && (w.Valid&conn.SetMode == 0 || w.Mode&setIDs == 0)
 }
 

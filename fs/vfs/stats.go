@@ -12,6 +12,8 @@ type Stats struct {
 	Unusable  int64         // names that listings left out because no local name can be given
 	Ahead     int64         // directories listed and files fetched before they were asked for
 	AheadUsed int64         // those of them that somebody then asked for
+	Behind    int           // changes of names and attributes in flight that nobody waits for
+	Refused   int64         // of those, how many the server did not carry out so far
 	Waiting   []Waiting     // files with bytes that the server does not have yet
 	Content   content.Stats // bytes cached, dirty, in flight
 }
@@ -29,6 +31,7 @@ func (t *Tree) Stats() Stats {
 	defer t.mu.Unlock()
 	s.Inodes, s.MaxInodes, s.Unusable = t.weight(), t.max, t.unusable
 	s.Handles, s.MaxOpen = t.handles, t.maxOpen
+	s.Behind, s.Refused = t.behind.flying, t.refusals
 	s.Ahead, s.AheadUsed = t.walk.ahead, t.walk.used
 	for _, w := range s.Content.Waiting {
 		if f, ok := w.File.(*file); ok {

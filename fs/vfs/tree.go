@@ -36,6 +36,11 @@ const (
 	WriteClose WriteMode = iota
 	// WriteThrough: everything waits for the server's answer.
 	WriteThrough
+	// WriteAsync: what is known to be possible is sent, taken for done and not
+	// waited for; fsync of a file or directory and Sync wait, and report what
+	// was refused. What can't be known is waited for as with WriteClose, and so
+	// are truncating, copying, and moving a directory.
+	WriteAsync
 )
 
 // LinkPolicy says what a symbolic link's text shows. The kernel resolves it on
@@ -80,6 +85,9 @@ type Options struct {
 	// MaxOpen bounds the files and directories that are open; 0 takes 65,536.
 	// One more fails with TooManyOpen.
 	MaxOpen int
+	// Ahead, with WriteAsync, says whether changes may go unwaited for at
+	// present; nil: always. It must not block, nor call the Tree.
+	Ahead func() bool
 	// RTT tells the link's present round trip time; nil where nobody knows.
 	RTT func() time.Duration
 	// Clock tells what the server told of its clock; nil where nobody knows.
@@ -128,6 +136,7 @@ type Tree struct {
 	writes   WriteMode
 	offline  func() (time.Duration, <-chan struct{}) // nil: never
 	wake     func()                                  // or nil
+	ahead    func() bool                             // Options.Ahead
 	max      int                                     // inodes; see Options
 	keep     int                                     // likewise
 	maxOpen  int
@@ -162,6 +171,8 @@ type Tree struct {
 	closed     bool
 	unusable   int64
 	capacities map[NodeID]conn.StatFS // as last told
+	behind     behind                 // changes of names, in async mode
+	refusals   int64                  // of them, so far
 	moves      uint64                 // renames so far: what links show may depend on where they stand
 
 	uses  atomic.Uint64 // see Stats
@@ -191,7 +202,7 @@ func New(ctx context.Context, o Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{
-		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, offline: o.Offline, wake: o.Wake,
+		remote: o.Remote, info: o.Remote.Info(), rootPath: path, ttl: o.TTL, writes: o.Writes, ahead: o.Ahead, offline: o.Offline, wake: o.Wake,
 		capacities: map[NodeID]conn.StatFS{},
 		max:        cmp.Or(o.MaxInodes, defaultMaxInodes), maxOpen: cmp.Or(o.MaxOpen, defaultMaxOpen),
 		log: o.Log, now: o.Now, base: o.Now(), clockTold: o.Clock,

@@ -56,6 +56,7 @@ func (f *file) answered(n *node, err error) {
 		f.mu.Lock()
 	}
 	f.opened = true
+	f.r.release(f)
 	f.mu.Unlock()
 }
 
@@ -92,11 +93,20 @@ func (s *Server) open(p string, flags conn.OpenFlags, perm conn.Mode) (*node, er
 	return n, nil
 }
 
+// hold has operations on the file's name wait for its handle. f.mu is held.
+func (f *file) hold() {
+	f.r.mu.Lock()
+	defer f.r.mu.Unlock()
+	if f.flags&conn.OpenBackground == 0 {
+		f.r.held[f.path] = f
+	}
+}
+
 // do starts a request on an open file once its handle is known.
 func do[T any](f *file, q Request, run func(n *node) (T, error)) *conn.Call[T] {
 	q.Path = f.path
 	out := conn.NewCall[T](nil)
-	send := func() {
+	begin := func() {
 		f.mu.Lock()
 		n, err := f.n, f.err
 		f.mu.Unlock()
@@ -105,7 +115,7 @@ func do[T any](f *file, q Request, run func(n *node) (T, error)) *conn.Call[T] {
 			out.Finish(none, err)
 			return
 		}
-		start(f.r, q, func() (T, error) { return run(n) }).Then(func(v T, err error) { out.Finish(v, err) })
+		send(f.r, q, func() (T, error) { return run(n) }).Then(func(v T, err error) { out.Finish(v, err) })
 	}
 	f.mu.Lock()
 	if f.closed {
@@ -114,12 +124,13 @@ func do[T any](f *file, q Request, run func(n *node) (T, error)) *conn.Call[T] {
 	}
 	f.closed = q.Op == "close"
 	if !f.opened {
-		f.waiting = append(f.waiting, send)
+		f.waiting = append(f.waiting, begin)
+		f.hold()
 		f.mu.Unlock()
 		return out
 	}
 	f.mu.Unlock()
-	send()
+	begin()
 	return out
 }
 

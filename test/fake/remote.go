@@ -2,6 +2,7 @@ package fake
 
 import (
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type Remote struct {
 	closed bool
 	counts map[string]int
 	bytes  map[string]int64
+	held   map[string]*file // names that operations wait on for a file's handle
 
 	done    sync.WaitGroup
 	answers chan answer
@@ -64,7 +66,7 @@ type answer struct {
 func (s *Server) Connect() *Remote {
 	r := &Remote{
 		server: s, MaxIO: 255 << 10, wake: make(chan struct{}, 1),
-		counts: map[string]int{}, bytes: map[string]int64{}, answers: make(chan answer, 1<<16),
+		counts: map[string]int{}, bytes: map[string]int64{}, held: map[string]*file{}, answers: make(chan answer, 1<<16),
 	}
 	r.done.Add(2)
 	go r.serve()
@@ -172,9 +174,67 @@ func (r *Remote) deliver() {
 	}
 }
 
-// start queues a request whose effect and answer come from run, which is
-// called with the server locked.
+// start is send for a request on names. Those on which a file waits for its
+// handle wait behind what was started on that file, as the contract says.
 func start[T any](r *Remote, q Request, run func() (T, error)) *conn.Call[T] {
+	f := r.holder(q)
+	if f == nil {
+		return send(r, q, run)
+	}
+	out := conn.NewCall[T](nil)
+	held := func() { send(r, q, run).Then(func(v T, err error) { out.Finish(v, err) }) }
+	f.mu.Lock()
+	if f.opened {
+		f.mu.Unlock()
+		held()
+		return out
+	}
+	f.waiting = append(f.waiting, held)
+	f.mu.Unlock()
+	return out
+}
+
+// holder returns the file that a request on names must wait for, and has later
+// ones on its names wait there, too; nil where there is none.
+func (r *Remote) holder(q Request) *file {
+	if q.Class == conn.Background {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tree := q.Op == "rename" || q.Op == "rmdir" || q.Op == "opendir"
+	var f *file
+	for held, holder := range r.held {
+		for _, p := range []string{q.Path, q.To} {
+			if p == held || strings.HasPrefix(p, held+"/") || tree && p != "" && strings.HasPrefix(held, p+"/") {
+				f = holder
+			}
+		}
+	}
+	if f != nil {
+		for _, p := range []string{q.Path, q.To} {
+			if p != "" {
+				r.held[p] = f
+			}
+		}
+	}
+	return f
+}
+
+// release lets go of the names that were held for f.
+func (r *Remote) release(f *file) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, holder := range r.held {
+		if holder == f {
+			delete(r.held, p)
+		}
+	}
+}
+
+// send queues a request whose effect and answer come from run, which is
+// called with the server locked.
+func send[T any](r *Remote, q Request, run func() (T, error)) *conn.Call[T] {
 	c := conn.NewCall[T](nil)
 	fail := func(err error) {
 		var none T

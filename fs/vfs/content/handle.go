@@ -59,7 +59,8 @@ func (h *Handle) Flush(ctx context.Context) error {
 }
 
 // Sync is Flush, with the bytes on the server's disk when it returns. 1 round
-// trip, none where they are there.
+// trip, none where they are there. It reports, too, what was lost while no
+// handle was open to hear of it.
 func (h *Handle) Sync(ctx context.Context) error {
 	h.file.mu.Lock()
 	wait := h.file.flush(true)
@@ -68,7 +69,10 @@ func (h *Handle) Sync(ctx context.Context) error {
 	if lost := h.takeLost(); lost != nil {
 		return lost
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return h.file.takeUnheard()
 }
 
 // Release ends the handle. It never blocks; what is dirty goes on behind, and
@@ -91,4 +95,33 @@ func (h *Handle) Release() {
 	}
 	f.closeIdle()
 	f.pump()
+}
+
+// Start sends what is dirty, as Flush does, and returns when all of it is on its
+// way: what is started after it goes behind it. It reports what is known to be
+// lost by then, once for each handle. 0 round trips, but where there is more than
+// may be in flight at once.
+func (h *Handle) Start(ctx context.Context) error {
+	if h.flags&conn.OpenWrite == 0 {
+		h.file.store.closeIdleRemotes()
+		return nil
+	}
+	if err := h.file.Start(ctx); err != nil {
+		return err
+	}
+	return h.takeLost()
+}
+
+// Start is Handle.Start, without the report.
+func (f *File) Start(ctx context.Context) error {
+	f.mu.Lock()
+	wait := f.flush(false)
+	f.pump()
+	f.mu.Lock()
+	started := !f.sender.pumping && len(f.sender.queue) == 0 && f.sender.unsentBytes() == 0
+	f.mu.Unlock()
+	if started {
+		return nil
+	}
+	return wait(ctx)
 }

@@ -17,6 +17,9 @@ type Lost struct {
 type losses struct {
 	err  error // the first that File.Flush did not report
 	kept []Lost
+	// unheard is the first that no handle was open to hear of, until a Sync
+	// reports it.
+	unheard error
 }
 
 // lose takes in that a write failed: every handle that is open for writing
@@ -36,6 +39,9 @@ func (f *File) lose(w *write, err error) {
 	}
 	if f.lost.err == nil {
 		f.lost.err = err
+	}
+	if !heard && f.lost.unheard == nil {
+		f.lost.unheard = err
 	}
 	n := int64(len(w.data))
 	kept := false
@@ -62,6 +68,14 @@ func (f *File) Lost() []Lost {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]Lost(nil), f.lost.kept...)
+}
+
+func (f *File) takeUnheard() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.lost.unheard
+	f.lost.unheard = nil
+	return err
 }
 
 func (f *File) forgetLost() {
