@@ -27,7 +27,7 @@ type config struct {
 	CacheSize, WriteBuffer          byteSize
 	MaxInodes, MaxOpen, MaxRequests int
 	TTL                             time.Duration
-	Writes                          string // "through" or "close"
+	Writes                          string // "close", "through" or "async"
 	Symlinks                        string // "contain" or "raw"
 	NoOutside                       bool
 	KeepAlive                       time.Duration

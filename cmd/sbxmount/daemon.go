@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
+	"github.com/sbxmount/sbxmount/conn/journal"
 	"github.com/sbxmount/sbxmount/conn/sandbox"
 	"github.com/sbxmount/sbxmount/fs"
 	"github.com/sbxmount/sbxmount/fs/vfs"
@@ -28,6 +29,8 @@ type daemon struct {
 	claim   *claim
 	target  sandbox.Target
 	client  *conn.Client
+	journal *journal.Journal // in async mode; nil else
+	remote  conn.Remote      // the client, by the journal where there is one
 	tree    *vfs.Tree
 	mounted *fs.Mounted
 	control *controlServer
@@ -62,7 +65,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		d.claimPoint, d.connect, d.openTree, d.limitMemory, d.mount, d.serveControl,
+		d.claimPoint, d.connect, d.openJournal, d.openTree, d.limitMemory, d.mount, d.serveControl,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -187,8 +190,12 @@ func (d *daemon) openTree(ctx context.Context) error {
 		root = path.Join(d.client.Info().Home, root)
 	}
 	writes := vfs.WriteClose
-	if d.cfg.Writes == "through" {
+	var ahead func() bool
+	switch d.cfg.Writes {
+	case "through":
 		writes = vfs.WriteThrough
+	case "async":
+		writes, ahead = vfs.WriteAsync, d.journal.Works
 	}
 	links := vfs.LinksContain
 	if d.cfg.Symlinks == "raw" {
@@ -197,7 +204,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 	}
 	var err error
 	d.tree, err = vfs.New(ctx, vfs.Options{
-		Remote: d.client, Root: root, TTL: d.cfg.TTL, Writes: writes, Links: links, Outside: !d.cfg.NoOutside,
+		Remote: d.remote, Root: root, TTL: d.cfg.TTL, Writes: writes, Ahead: ahead, Links: links, Outside: !d.cfg.NoOutside,
 		CacheSize: int64(d.cfg.CacheSize), WriteBuffer: int64(d.cfg.WriteBuffer),
 		MaxInodes: d.cfg.MaxInodes, MaxOpen: d.cfg.MaxOpen,
 		InoKey: d.inoKey(), RTT: func() time.Duration { return d.client.Status().RTT }, Clock: d.client.Clock,

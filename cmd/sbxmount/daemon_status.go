@@ -39,7 +39,7 @@ func (d *daemon) content() contentStatus {
 	c := contentStatus{
 		Cached: s.Content.Cached, CacheSize: s.Content.CacheSize,
 		Waiting: s.Content.Dirty, WriteBuffer: s.Content.WriteBuffer, Lost: s.Content.Lost,
-		Names: s.Inodes, OpenFiles: s.Handles, Unusable: s.Unusable,
+		Behind: s.Behind, Refused: s.Refused, Names: s.Inodes, OpenFiles: s.Handles, Unusable: s.Unusable,
 	}
 	for _, w := range s.Waiting {
 		c.Files = append(c.Files, fileBytes{Path: w.Path, Bytes: w.Bytes})

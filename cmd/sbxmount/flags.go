@@ -90,7 +90,7 @@ func mountFlags(f *pflag.FlagSet, c *config, options *[]string) {
 	f.IntVar(&c.MaxOpen, "max-open", defaultMaxOpen, "`files` and directories that may be open; one more gives ENFILE")
 	f.IntVar(&c.MaxRequests, "max-requests", defaultMaxRequests, "`requests` of programs that may wait at a time; one more gives ENOMEM")
 	f.DurationVar(&c.TTL, "ttl", defaultTTL, "how long names and attributes are trusted; 0 asks each time")
-	word(f, &c.Writes, "writes", "what a change waits for: each write, or close and fsync", "close", "through")
+	word(f, &c.Writes, "writes", "what a change waits for: close and fsync do; each write does; or fsync alone, with a journal", "close", "through", "async")
 	word(f, &c.Symlinks, "symlinks", "what symbolic links show: where they lead on the sandbox, or its raw text", "contain", "raw")
 	f.BoolVar(&c.NoOutside, "no-outside", false, "links that lead out of the mounted directory can't be followed")
 	f.DurationVar(&c.Link.Timeout, "timeout", defaultTimeout, "how long an operation waits for a dead link; 0 for ever")

@@ -52,7 +52,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultVersionFlag()
 	root.SetVersionTemplate("sbxmount {{.Version}}\n")
-	root.AddCommand(umountCommand(), syncCommand(), listCommand(), statusCommand(), proxyCommand(),
+	root.AddCommand(umountCommand(), syncCommand(), recoverCommand(), listCommand(), statusCommand(), proxyCommand(),
 		sandboxCommand(), demoCommand(), versionCommand(), serveCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sbxmount/sbxmount/conn"
@@ -197,6 +198,10 @@ func (d *daemon) finish(ctx context.Context) *failure {
 	if err := d.tree.Close(patience); err != nil && f == nil && ctx.Err() == nil {
 		f = d.undelivered(err)
 	}
+	if kept := d.closeJournal(); kept != "" {
+		d.note(strings.TrimSpace(kept))
+		d.log.Warn("the journal keeps what was not delivered")
+	}
 	if f == nil {
 		f = d.unheard.Load()
 	}
@@ -219,10 +224,13 @@ func (d *daemon) undelivered(err error) *failure {
 // undeliveredNow says what waits at this moment, nil where nothing does.
 func (d *daemon) undeliveredNow() *failure {
 	c := d.content()
-	if c.Waiting == 0 {
+	if c.Waiting == 0 && c.Behind == 0 {
 		return nil
 	}
 	f := failed(exitNotDelivered, "", "%s not delivered to the sandbox", d.waitingText())
+	if j := d.journal; j != nil && j.Works() {
+		f.Advice = "It is kept in " + j.Path() + "; the next mount of the sandbox delivers it.\n"
+	}
 	for i, file := range c.Files {
 		if i == shownFiles {
 			f.Advice += count(len(c.Files)-i, "file", "files") + " more\n"
@@ -235,7 +243,10 @@ func (d *daemon) undeliveredNow() *failure {
 
 func (d *daemon) waitingText() string {
 	c := d.content()
-	if c.Waiting == 0 {
+	switch {
+	case c.Waiting == 0 && c.Behind > 0:
+		return count(c.Behind, "change was", "changes were")
+	case c.Waiting == 0:
 		return "something was"
 	}
 	text := formatSize(c.Waiting)

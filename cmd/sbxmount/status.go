@@ -40,6 +40,8 @@ type contentStatus struct {
 	WriteBuffer int64       `json:"write_buffer"`
 	Files       []fileBytes `json:"files,omitempty"` // what waits, by file
 	Lost        int64       `json:"lost"`            // failed, and reported to the programs that wrote it
+	Behind      int         `json:"behind"`          // changes of names that nobody waits for, not acknowledged
+	Refused     int64       `json:"refused"`         // of those, not carried out so far
 	Names       int         `json:"names"`
 	OpenFiles   int         `json:"open_files"`
 	Unusable    int64       `json:"unusable_names"` // left out of listings
@@ -77,6 +79,12 @@ func (s status) print(w io.Writer, now time.Time) {
 	row("  link", "%s", s.Link.describe(now))
 	row("  traffic", "%s in, %s out", formatSize(s.Link.BytesIn), formatSize(s.Link.BytesOut))
 	row("  waiting", "%s", s.Content.waiting())
+	if s.Content.Behind > 0 {
+		row("  behind", "%s not acknowledged yet", count(s.Content.Behind, "change", "changes"))
+	}
+	if s.Content.Refused > 0 {
+		row("  refused", "%s that the sandbox did not carry out", count(int(s.Content.Refused), "change", "changes"))
+	}
 	if s.Content.Lost > 0 {
 		row("  lost", "%s could not be written; the programs were told", formatSize(s.Content.Lost))
 	}
@@ -118,7 +126,7 @@ func (l limitStatus) String() string {
 }
 
 func (c contentStatus) waiting() string {
-	if c.Waiting == 0 {
+	if c.Waiting == 0 && c.Behind == 0 {
 		return "nothing: everything written is on the sandbox"
 	}
 	return formatSize(c.Waiting) + " of " + formatSize(c.WriteBuffer)

@@ -67,9 +67,10 @@ func (t *Tree) async() bool {
 	return t.writes == WriteAsync && t.behind.flying < maxBehind && (t.ahead == nil || t.ahead())
 }
 
-// lacks reports whether the server is known to have no such name in d.
+// lacks reports whether the server is known to have no such name in d, and
+// nobody is about to make it.
 func (t *Tree) lacks(d *inode, text string) bool {
-	return d.dir.children[text] == nil && t.fresh(d.dir.listed, t.tick())
+	return d.dir.children[text] == nil && d.dir.changing[text] == 0 && t.fresh(d.dir.listed, t.tick())
 }
 
 // has returns a name that the server is known to have in d, or nil.

@@ -19,6 +19,7 @@ func TestTree(t *testing.T) {
 	}{
 		{"close", nil},
 		{"through", func(o *vfs.Options) { o.Writes = vfs.WriteThrough }},
+		{"async", func(o *vfs.Options) { o.Writes = vfs.WriteAsync }},
 		{"no-ttl", func(o *vfs.Options) { o.TTL = 0 }},
 		{"long-ttl", func(o *vfs.Options) { o.TTL = time.Hour }},
 		{"small-cache", func(o *vfs.Options) { o.CacheSize, o.WriteBuffer = 2<<20, 1<<20 }},

@@ -13,6 +13,7 @@ type file struct {
 	r     *Remote
 	path  string
 	flags conn.OpenFlags
+	seq   int // of files opened
 
 	mu      sync.Mutex // guards all below
 	n       *node
@@ -25,6 +26,10 @@ type file struct {
 // Open implements conn.Remote.
 func (r *Remote) Open(p string, flags conn.OpenFlags, perm conn.Mode) (conn.File, *conn.Call[conn.Attr]) {
 	f := &file{r: r, path: p, flags: flags}
+	r.mu.Lock()
+	r.files++
+	f.seq = r.files
+	r.mu.Unlock()
 	call := conn.NewCall[conn.Attr](nil)
 	q := Request{Op: "open", Path: p, Flags: flags}
 	if flags&conn.OpenBackground != 0 {
@@ -98,7 +103,7 @@ func (f *file) hold() {
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
 	if f.flags&conn.OpenBackground == 0 {
-		f.r.held[f.path] = f
+		f.r.hold(f.path, f)
 	}
 }
 

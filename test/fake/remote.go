@@ -2,6 +2,7 @@ package fake
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,7 +45,8 @@ type Remote struct {
 	closed bool
 	counts map[string]int
 	bytes  map[string]int64
-	held   map[string]*file // names that operations wait on for a file's handle
+	held   map[string][]*file // names that operations wait on for files' handles
+	files  int                // opened so far
 
 	done    sync.WaitGroup
 	answers chan answer
@@ -66,7 +68,7 @@ type answer struct {
 func (s *Server) Connect() *Remote {
 	r := &Remote{
 		server: s, MaxIO: 255 << 10, wake: make(chan struct{}, 1),
-		counts: map[string]int{}, bytes: map[string]int64{}, held: map[string]*file{}, answers: make(chan answer, 1<<16),
+		counts: map[string]int{}, bytes: map[string]int64{}, held: map[string][]*file{}, answers: make(chan answer, 1<<16),
 	}
 	r.done.Add(2)
 	go r.serve()
@@ -174,60 +176,77 @@ func (r *Remote) deliver() {
 	}
 }
 
-// start is send for a request on names. Those on which a file waits for its
-// handle wait behind what was started on that file, as the contract says.
+// start is send for a request on names. Those on which files wait for their
+// handles wait behind what was started on these files, as the contract says.
 func start[T any](r *Remote, q Request, run func() (T, error)) *conn.Call[T] {
-	f := r.holder(q)
-	if f == nil {
+	holders := r.holders(q)
+	if len(holders) == 0 {
 		return send(r, q, run)
 	}
 	out := conn.NewCall[T](nil)
-	held := func() { send(r, q, run).Then(func(v T, err error) { out.Finish(v, err) }) }
-	f.mu.Lock()
-	if f.opened {
-		f.mu.Unlock()
-		held()
-		return out
-	}
-	f.waiting = append(f.waiting, held)
-	f.mu.Unlock()
+	behind(holders, func() { send(r, q, run).Then(func(v T, err error) { out.Finish(v, err) }) })
 	return out
 }
 
-// holder returns the file that a request on names must wait for, and has later
-// ones on its names wait there, too; nil where there is none.
-func (r *Remote) holder(q Request) *file {
+// behind calls f when the files have their handles.
+func behind(files []*file, f func()) {
+	for i, holder := range files {
+		holder.mu.Lock()
+		if !holder.opened {
+			holder.waiting = append(holder.waiting, func() { behind(files[i+1:], f) })
+			holder.mu.Unlock()
+			return
+		}
+		holder.mu.Unlock()
+	}
+	f()
+}
+
+// holders returns the files that a request on names must wait for, in the order
+// in which they were opened, and has later ones on its names wait there, too.
+func (r *Remote) holders(q Request) []*file {
 	if q.Class == conn.Background {
 		return nil
 	}
+	tree := q.Op == "rename" || q.Op == "rmdir" || q.Op == "opendir"
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	tree := q.Op == "rename" || q.Op == "rmdir" || q.Op == "opendir"
-	var f *file
-	for held, holder := range r.held {
+	var all []*file
+	for held, files := range r.held {
 		for _, p := range []string{q.Path, q.To} {
 			if p == held || strings.HasPrefix(p, held+"/") || tree && p != "" && strings.HasPrefix(held, p+"/") {
-				f = holder
+				all = append(all, files...)
 			}
 		}
 	}
-	if f != nil {
+	slices.SortFunc(all, func(a, b *file) int { return a.seq - b.seq })
+	all = slices.Compact(all)
+	for _, f := range all {
 		for _, p := range []string{q.Path, q.To} {
 			if p != "" {
-				r.held[p] = f
+				r.hold(p, f)
 			}
 		}
 	}
-	return f
+	return all
+}
+
+// hold has operations on a name wait for f's handle. r.mu is held.
+func (r *Remote) hold(p string, f *file) {
+	if !slices.Contains(r.held[p], f) {
+		r.held[p] = append(r.held[p], f)
+	}
 }
 
 // release lets go of the names that were held for f.
 func (r *Remote) release(f *file) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p, holder := range r.held {
-		if holder == f {
+	for p, files := range r.held {
+		if files = slices.DeleteFunc(files, func(x *file) bool { return x == f }); len(files) == 0 {
 			delete(r.held, p)
+		} else {
+			r.held[p] = files
 		}
 	}
 }
