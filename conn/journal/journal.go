@@ -45,12 +45,13 @@ type Journal struct {
 	mu       sync.Mutex // guards all below
 	file     *os.File   // locked; nil once it failed or was closed
 	size     int64
+	head     int64 // of it, the header's
 	unsynced bool
 	seq      uint64
 	pending  map[uint64]*record
-	weight   int64               // bytes of data in pending
-	open     map[*file]struct{}  // whose paths follow renames
-	kept     *os.File            // what failed; nil: nothing yet
+	weight   int64              // bytes of data in pending
+	open     map[*file]struct{} // whose paths follow renames
+	kept     *os.File           // what failed; nil: nothing yet
 	keptSize int64
 }
 
@@ -105,7 +106,7 @@ func (j *Journal) begin() error {
 		return err
 	}
 	n, err := j.file.Write(append([]byte(magic), head...))
-	j.size = int64(n)
+	j.size, j.head = int64(n), int64(n)
 	return err
 }
 
@@ -149,11 +150,8 @@ func (j *Journal) answered(r *record, failed error) {
 	switch {
 	case j.file == nil:
 	case len(j.pending) == 0:
-		if err := j.file.Truncate(0); err == nil {
-			err = j.begin()
-		} else {
-			j.fail(err)
-		}
+		j.size = j.head
+		j.fail(j.file.Truncate(j.head))
 	case j.size > compactFrom && j.size > 4*j.weight:
 		j.fail(j.compact())
 	}

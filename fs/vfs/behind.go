@@ -112,24 +112,39 @@ func foretell[T any](c *change, start func() *conn.Call[T], predict func(), conf
 	c.void() // a listing that is on its way must not bring back what predict took
 	t.later = append(t.later, func() {
 		call.Then(func(v T, err error) {
-			t.mu.Lock()
-			defer t.unlock()
-			c.end()
-			if err == nil {
-				if confirmed != nil {
-					confirmed(v, asked)
+			if c.makes == "" || err == nil || conn.KindOf(err) != conn.Other {
+				c.heard(err, func() { confirmed(v, asked) }, undo, owed)
+				return
+			}
+			// The answer was lost, and a name is there that was to be made: where
+			// it was missing before, by what this mount knew, it is taken for ours.
+			t.remote.Lstat(c.makes).Then(func(_ conn.Attr, missing error) {
+				if missing == nil {
+					err = nil
 				}
-			} else {
-				undo()
-				c.failed(err)
-				c.doubt()
-				t.refused(c, err)
-			}
-			for _, settle := range owed {
-				settle(err)
-			}
+				c.heard(err, func() { c.doubt() }, undo, owed)
+			})
 		})
 	})
+}
+
+// heard takes in the answer to a foretold change.
+func (c *change) heard(err error, confirmed, undo func(), owed []func(error)) {
+	t := c.t
+	t.mu.Lock()
+	defer t.unlock()
+	c.end()
+	if err == nil {
+		confirmed()
+	} else {
+		undo()
+		c.failed(err)
+		c.doubt()
+		t.refused(c, err)
+	}
+	for _, settle := range owed {
+		settle(err)
+	}
 }
 
 // owe counts the change with all whom a failure of it must be reported to, and

@@ -55,6 +55,7 @@ func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, 
 	path := t.pathOf(d, text)
 	var nm *name
 	if foreseen {
+		c.makes = path
 		foretell(c, func() *conn.Call[conn.Attr] { return start(path) }, func() {
 			nm = t.made(c, t.newAttr(d, mode))
 			if made != nil {
@@ -200,7 +201,8 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 		n.lookups++
 	}
 	if foreseen {
-		foretell(c, start, func() { linked(conn.Attr{}) }, nil, func() { t.unmade(nm) })
+		c.makes = path
+		foretell(c, start, func() { linked(conn.Attr{}) }, func(conn.Attr, instant) {}, func() { t.unmade(nm) })
 		return t.entry(nm), nil
 	}
 	if err := carry(ctx, c, start, linked, func() { t.drop(n) }); err != nil {

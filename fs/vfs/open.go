@@ -38,8 +38,14 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 	path := t.pathOf(d, text)
 	var remote conn.File
 	var nm *name
+	// A create that nobody waits for excludes others here alone: an answer that is
+	// lost with a connection must not take what was written with it.
+	sent := flags
+	if foreseen {
+		sent &^= conn.OpenExcl
+	}
 	start := func() *conn.Call[conn.Attr] {
-		f, opened := t.remote.Open(path, flags, perm.Perm())
+		f, opened := t.remote.Open(path, sent, perm.Perm())
 		remote = f
 		return opened
 	}

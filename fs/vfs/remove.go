@@ -50,7 +50,7 @@ func (t *Tree) remove(ctx context.Context, op string, parent NodeID, text string
 	}
 	if foreseen {
 		c.leaves(places[0])
-		foretell(c, send, func() { t.removed(d, text) }, nil, func() {})
+		foretell(c, send, func() { t.removed(d, text) }, func(struct{}, instant) {}, func() {})
 		return nil
 	}
 	err = carry(ctx, c, send, func(struct{}) { t.removed(d, text) }, nil)

@@ -64,7 +64,7 @@ func (t *Tree) Rename(ctx context.Context, parent NodeID, text string, newParent
 	if foreseen {
 		c.leaves(place{from, text})
 		n := nodes[0]
-		foretell(c, start, func() { t.renamed(c, from, text, to, newText) }, nil, func() { t.renamedBack(n, from, text, to, newText) })
+		foretell(c, start, func() { t.renamed(c, from, text, to, newText) }, func(struct{}, instant) {}, func() { t.renamedBack(n, from, text, to, newText) })
 		return nil
 	}
 	err = carry(ctx, c, start, func(struct{}) { t.renamed(c, from, text, to, newText) }, nil)

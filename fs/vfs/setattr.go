@@ -129,7 +129,7 @@ func (t *Tree) apply(ctx context.Context, n *inode, w conn.SetAttr) error {
 	start := func() *conn.Call[struct{}] { return t.sendAttr(c, path, w) }
 	ch := t.begin("setattr", nil, n)
 	if t.predictable(n, &w) {
-		foretell(ch, start, func() { t.predict(n, &w) }, nil, func() { ch.doubt() })
+		foretell(ch, start, func() { t.predict(n, &w) }, func(struct{}, instant) {}, func() { ch.doubt() })
 		return nil
 	}
 	return carry(ctx, ch, start, func(struct{}) {

@@ -51,7 +51,7 @@ func (s *site) isUp() bool { return s.client.Status().State == conn.StateUp }
 // setups are the servers and write modes.
 func setups() (all []setup) {
 	for _, server := range []bool{false, true} {
-		for _, mode := range []vfs.WriteMode{vfs.WriteClose, vfs.WriteThrough} {
+		for _, mode := range []vfs.WriteMode{vfs.WriteClose, vfs.WriteThrough, vfs.WriteAsync} {
 			all = append(all, setup{openssh: server, writes: mode})
 		}
 	}

@@ -3,6 +3,8 @@
 package survive_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sbxmount/sbxmount/fs/vfs"
 	"github.com/sbxmount/sbxmount/test/behave"
 	"github.com/sbxmount/sbxmount/test/process"
 )
@@ -21,6 +24,7 @@ type daemon struct {
 	process     *process.Process
 	home, point string
 	env         []string
+	args        []string // of the mount
 }
 
 func startDaemon(t testing.TB, o setup, flags ...string) *daemon {
@@ -41,14 +45,23 @@ func startDaemon(t testing.TB, o setup, flags ...string) *daemon {
 	} else {
 		flags = append(flags, "--traffic-token", d.box.Token())
 	}
-	cmd := d.command(append(flags, "--no-agent", "-f", url, d.point)...)
-	var err error
-	if d.process, err = process.Start(cmd); err != nil {
+	d.args = append(flags, "--no-agent", "-f", url, d.point)
+	d.start()
+	return d
+}
+
+// start mounts.
+func (d *daemon) start() {
+	d.Helper()
+	t := d.TB
+	p, err := process.Start(d.command(d.args...))
+	if err != nil {
 		t.Fatal(err)
 	}
+	d.process = p
 	t.Cleanup(func() {
 		_ = d.command("umount", "--force", d.point).Run()
-		d.process.Kill()
+		p.Kill()
 	})
 	until(t, "it is mounted", func() bool {
 		select {
@@ -56,9 +69,12 @@ func startDaemon(t testing.TB, o setup, flags ...string) *daemon {
 			t.Fatalf("it ended: %s", d.process.Output())
 		default:
 		}
-		return d.mounted()
+		if !d.mounted() {
+			return false
+		}
+		_, err := os.Stat(d.point) // not the dead one of before
+		return err == nil
 	})
-	return d
 }
 
 func (d *daemon) command(args ...string) *exec.Cmd {
@@ -91,10 +107,12 @@ func (d *daemon) mounted() bool {
 
 // Cuts beneath real system calls.
 func TestCutsBeneathAMount(t *testing.T) {
-	for _, mode := range []string{"close", "through"} {
-		t.Run(mode, func(t *testing.T) {
+	for _, writes := range []vfs.WriteMode{vfs.WriteClose, vfs.WriteThrough, vfs.WriteAsync} {
+		o := setup{writes: writes}
+		t.Run(o.mode(), func(t *testing.T) {
 			t.Parallel()
-			d := startDaemon(t, setup{}, "--writes", mode)
+			d := startDaemon(t, o, "--writes", o.mode())
+			d.sync = func(ctx context.Context) error { return d.command("sync", d.point).Run() }
 			d.play(behave.Kernel{Root: d.point}, loads, func() {
 				r := d.random(999)
 				for range choose(8, 150) {
@@ -157,6 +175,59 @@ func TestKilledDaemon(t *testing.T) {
 			if !strings.Contains(string(out), itoa(d.process.PID())) {
 				t.Errorf("what happened is not said: %s", out)
 			}
+		})
+	}
+}
+
+// A daemon that is killed in async mode loses nothing that programs closed: the
+// next mount delivers it, and says so.
+func TestKilledAsyncDaemon(t *testing.T) {
+	for i := range choose(4, 60) {
+		t.Run(itoa(i), func(t *testing.T) {
+			t.Parallel()
+			d := startDaemon(t, setup{rtt: 20 * time.Millisecond}, "--writes", "async")
+			r := d.random(uint64(i))
+			closed := map[string][]byte{}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for n := 0; ; n++ {
+					name := "d" + itoa(n%3) + "/f" + itoa(n)
+					data := bytes.Repeat([]byte{byte(n)}, n*37%9000)
+					_ = os.Mkdir(filepath.Join(d.point, filepath.Dir(name)), 0o700)
+					temp := filepath.Join(d.point, name+"~")
+					if os.WriteFile(temp, data, 0o600) != nil {
+						return
+					}
+					closed[name+"~"] = data
+					if os.Rename(temp, filepath.Join(d.point, name)) != nil {
+						return
+					}
+					delete(closed, name+"~")
+					closed[name] = data
+				}
+			}()
+			time.Sleep(time.Duration(50+r.IntN(900)) * time.Millisecond)
+			d.signal(syscall.SIGKILL)
+			select {
+			case <-over:
+			case <-time.After(20 * time.Second):
+				t.Fatal("a program still waits")
+			}
+			d.start()
+			for name, data := range closed {
+				got, err := os.ReadFile(filepath.Join(d.dir, name))
+				if os.IsNotExist(err) && strings.HasSuffix(name, "~") {
+					got, err = os.ReadFile(filepath.Join(d.dir, strings.TrimSuffix(name, "~"))) // its rename was under way
+				}
+				if err != nil || !bytes.Equal(got, data) {
+					t.Errorf("%s: %d bytes, want %d (%v)", name, len(got), len(data), err)
+				}
+			}
+			if len(closed) == 0 {
+				t.Error("nothing was written")
+			}
+			d.umount()
 		})
 	}
 }

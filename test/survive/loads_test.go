@@ -275,7 +275,7 @@ func randomly(p *player) {
 	}
 	p.closed(f, name)
 	if to := "r" + itoa(p.r.IntN(3)); to != name && p.r.IntN(4) == 0 {
-		if p.rename(name, "moved") && p.rename("moved", name) {
+		if p.rename(name, "moved") && p.rename("moved", name) && !p.late() {
 			p.onServer(name, "rename")
 		}
 	}

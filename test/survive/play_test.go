@@ -56,13 +56,15 @@ func (s *site) play(sys behave.System, loads []load, trouble func()) []*player {
 // calm waits until the server has everything.
 func (s *site) calm() {
 	s.Helper()
-	if s.tree == nil {
-		return // the daemon's
+	if s.sync == nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit())
 	defer cancel()
-	if err := s.tree.Sync(ctx); err != nil {
+	if err := s.sync(ctx); err != nil {
 		s.Errorf("sync: %v", err)
 	}
-	s.Logf("%+v", s.client.Status())
+	if s.client != nil {
+		s.Logf("%+v", s.client.Status())
+	}
 }

@@ -100,14 +100,15 @@ type setup struct {
 }
 
 func (s setup) String() string {
-	server, mode := "embedded", "close"
 	if s.openssh {
-		server = "openssh"
+		return "openssh/" + s.mode()
 	}
-	if s.writes == vfs.WriteThrough {
-		mode = "through"
-	}
-	return server + "/" + mode
+	return "embedded/" + s.mode()
+}
+
+// mode is what --writes calls it.
+func (s setup) mode() string {
+	return map[vfs.WriteMode]string{vfs.WriteClose: "close", vfs.WriteThrough: "through", vfs.WriteAsync: "async"}[s.writes]
 }
 
 // site is a server with a tree on it.
@@ -123,6 +124,7 @@ type site struct {
 	dialed conn.Options
 	client *conn.Client
 	tree   *vfs.Tree
+	sync   func(context.Context) error // has the server get everything; nil: it has by itself
 	log    *tail
 
 	mu      sync.Mutex // guards players
@@ -227,6 +229,7 @@ func open(t testing.TB, o setup) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.sync = s.tree.Sync
 	s.watcher.Go(s.watch)
 	return s
 }
