@@ -35,6 +35,7 @@ type Client struct {
 
 	mu      sync.Mutex    // guards all below, and the fields of ops, files and lanes
 	seq     uint64        // of the last op that was started
+	sent    uint64        // ops sent
 	live    int           // ops that were started and not ended
 	idle    chan struct{} // closed when live is 0; nil while nobody waits for it
 	closed  error         // set once Close began to end things
@@ -45,8 +46,9 @@ type Client struct {
 	bulk    bulk
 	waiting []*op // for the link
 	files   map[*file]struct{}
-	held    holds
+	held    holds // names that ops wait on
 	listing holds // directories that are being listed
+	writing holds // files of which data is on other lanes than their own, or in none yet
 	idents  map[string]*ident
 	strips  Mode    // permission bits that the server's umask may take from a new file
 	fences  []fence // sessions that ended with mutations unanswered
@@ -97,7 +99,7 @@ func openerOf(name string) (opener, error) {
 func newClient(ctx context.Context, o Options, dial func(context.Context) (transport, error), open opener) (*Client, error) {
 	c := &Client{
 		o: o, dial: dial, open: open, strips: PermMask,
-		files: make(map[*file]struct{}), held: make(holds), listing: make(holds), idents: make(map[string]*ident),
+		files: make(map[*file]struct{}), held: make(holds), listing: make(holds), writing: make(holds), idents: make(map[string]*ident),
 		wakeUp: make(chan struct{}, 1), retry: make(chan struct{}, 1),
 		wall: func() time.Time { return time.Now().Round(0) },
 	}

@@ -12,7 +12,7 @@ import (
 type connection struct {
 	t     transport
 	since time.Time
-	who   chan identity      // tells once who its server process is; closed without where nobody can tell
+	who   chan struct{}      // closed when id is known, or nobody can tell
 	gone  chan struct{}      // closed when the Client has taken it out of service
 	doubt chan time.Duration // the link may have gone: a sign of life is due within this time
 
@@ -31,7 +31,7 @@ type connection struct {
 
 func (c *Client) newConnection(t transport) *connection {
 	conn := &connection{t: t, since: time.Now(), limit: c.o.MaxLanes, dead: make(chan struct{}),
-		who: make(chan identity, 1), gone: make(chan struct{}), doubt: make(chan time.Duration, 1)}
+		who: make(chan struct{}), gone: make(chan struct{}), doubt: make(chan time.Duration, 1)}
 	conn.wg.Go(func() { conn.askWho(c.ctx) })
 	conn.wg.Go(func() { c.guard(conn) })
 	conn.wg.Go(func() {

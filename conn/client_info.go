@@ -41,8 +41,24 @@ func (conn *connection) askWho(ctx context.Context) {
 		conn.mu.Lock()
 		conn.id = &id
 		conn.mu.Unlock()
-		conn.who <- id
 	}
+}
+
+// identify waits until it is known who serves the connection, or that nobody
+// tells, but no longer than for a shell that is slow. What changes something
+// must not be sent before: were the connection lost, nobody could end what may
+// still be carried out.
+func (conn *connection) identify(ctx context.Context) (*identity, error) {
+	select {
+	case <-conn.who:
+	case <-conn.dead:
+	case <-time.After(whoTimeout / 4):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	return conn.id, conn.cause
 }
 
 func parseIdentity(out string) (id identity, ok bool) {
@@ -120,16 +136,11 @@ func (c *Client) learnInfo(ctx context.Context, conn *connection, l *lane) error
 		c.info.UID, c.info.GID, c.info.OwnerKnown = owner.UID, owner.GID, true
 		return nil
 	}
-	select {
-	case id, ok := <-conn.who:
-		if ok {
-			c.info.UID, c.info.GID, c.info.OwnerKnown = id.uid, id.gid, true
-		}
-	case <-time.After(whoTimeout / 4):
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	id, err := conn.identify(ctx)
+	if id != nil {
+		c.info.UID, c.info.GID, c.info.OwnerKnown = id.uid, id.gid, true
 	}
-	return nil
+	return err
 }
 
 // home returns the login user's home directory and its attributes, zero where

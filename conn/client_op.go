@@ -31,6 +31,7 @@ type op struct {
 	sent      time.Time     // when
 	place     *list.Element // among the lane's
 	delivered int64         // by the line, when o was sent: see lineRate
+	nth       uint64        // its place among all that were sent; ops that wait for others are overtaken
 	rs        []*request
 	left      int        // of rs
 	lost      *lostError // its session ended first
@@ -41,6 +42,7 @@ type op struct {
 	gate      *file      // of a listing: in whose queue those stand that must wait for its end
 	stray     bool       // not on its file's own lane: what comes after must wait for it
 	decided   bool       // its effect is there; only attributes are missing
+	past      bool       // its effect was there when it was sent last
 	over      bool       // ended or withdrawn
 	counts    bool       // among its ident's pending changes
 	alone     bool       // no change of its ident was pending when it was started
@@ -137,7 +139,7 @@ func (c *Client) blockers(o *op) []*file {
 		}
 		return behind
 	}
-	if len(c.held)+len(c.listing) == 0 || o.class == Background {
+	if len(c.held)+len(c.listing)+len(c.writing) == 0 || o.class == Background {
 		return nil
 	}
 	var behind []*file
@@ -147,8 +149,19 @@ func (c *Client) blockers(o *op) []*file {
 		if tree {
 			behind = c.listing.at(behind, p)
 		}
+		if o.alters() {
+			behind = c.writing.on(behind, p, tree)
+		}
 	}
-	return slices.DeleteFunc(behind, func(f *file) bool { return !f.precedes(o) })
+	return slices.DeleteFunc(behind, func(f *file) bool {
+		return f.err != nil || !f.precedes(o) && !(o.alters() && f.writesBefore(o))
+	})
+}
+
+// alters reports whether o changes or publishes what has its names, so that it
+// must not overtake what was written there.
+func (o *op) alters() bool {
+	return o.file == nil && mutates(o) || o.opens() && o.q.flags&OpenTrunc != 0
 }
 
 // precedes reports whether something in f's queue, or the listing that f stands
@@ -217,7 +230,8 @@ func (c *Client) laneOf(o *op) *lane {
 // send starts o's requests on l, back to back. c.mu is held.
 func (c *Client) send(l *lane, o *op) {
 	o.rs = c.requests(l, o)
-	o.lane, o.left, o.lost = l, len(o.rs), nil
+	c.sent++
+	o.nth, o.lane, o.left, o.lost, o.past = c.sent, l, len(o.rs), nil, known(o)
 	l.add(o)
 	for _, r := range o.rs {
 		r.done = func(r *request) { c.replied(o, r) }

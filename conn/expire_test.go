@@ -12,7 +12,7 @@ import (
 // anywhere else.
 func TestExpireLeavesTheRest(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	c := &Client{o: Options{Timeout: time.Minute, Log: log}, files: map[*file]struct{}{}, held: holds{}, listing: holds{}}
+	c := &Client{o: Options{Timeout: time.Minute, Log: log}, files: map[*file]struct{}{}, held: holds{}, listing: holds{}, writing: holds{}}
 	c.state.init(log)
 	c.outage.Store(&outage{turned: make(chan struct{})})
 	now := time.Now()
@@ -62,7 +62,7 @@ func TestExpireLeavesTheRest(t *testing.T) {
 	if !slices.Equal(c.waiting, []*op{lost}) || lost.lost == nil || !slices.Equal(f.queue, []*op{young}) || len(c.bulk.queue) > 0 {
 		t.Errorf("%d wait, %d in the file's queue, %d in bulk's", len(c.waiting), len(f.queue), len(c.bulk.queue))
 	}
-	if f.asked != int64(2*len(write.buf)) || f.strays != 0 || f.writes != 0 {
-		t.Errorf("the file has %d bytes asked, %d strays, %d writes", f.asked, f.strays, f.writes)
+	if f.asked != int64(2*len(write.buf)) || f.strays != 0 || len(f.writes) != 0 {
+		t.Errorf("the file has %d bytes asked, %d strays, %d writes", f.asked, f.strays, len(f.writes))
 	}
 }

@@ -29,10 +29,12 @@ type file struct {
 	queue    []*op // what waits for the handle, or for strays; by seq
 	asked    int64 // bytes of reads and writes that are not answered
 	strays   int   // data ops that are not on the home lane
-	writes   int   // of those, writes
+	writes   []*op // of those, writes; while there are any, Client.writing has the file as writingAs
 	resizing int   // size changes that are not answered
 	onLanes  map[*lane]*laneFile
-	alone    bool // bulk lanes must not open it
+
+	writingAs string
+	alone     bool // bulk lanes must not open it
 }
 
 var _ File = (*file)(nil)
@@ -172,7 +174,13 @@ func (f *file) behindStrays(o *op) bool {
 	case reqClose, reqCopy:
 		return f.strays > 0
 	}
-	return f.writes > 0
+	return len(f.writes) > 0
+}
+
+// writesBefore reports whether data that was started before o is on other lanes,
+// or in no lane yet. c.mu is held.
+func (f *file) writesBefore(o *op) bool {
+	return slices.ContainsFunc(f.writes, func(w *op) bool { return w.seq < o.seq })
 }
 
 // hold puts o into the queue, by its place in the order. c.mu is held.
@@ -219,7 +227,7 @@ func (c *Client) drain(f *file) {
 	for len(f.queue) > 0 && (f.ready || f.err != nil) {
 		o := f.queue[0]
 		own := o.file == f && !o.opens()
-		if (own || o.src == f) && f.err == nil && f.behindStrays(o) {
+		if f.err == nil && ((own || o.src == f) && f.behindStrays(o) || !own && o.alters() && f.writesBefore(o)) {
 			return
 		}
 		f.unhold(o)
@@ -227,8 +235,10 @@ func (c *Client) drain(f *file) {
 		case o.blocked > 0:
 		case own && f.err != nil:
 			c.refuse(o, f.err)
-		default:
+		case own:
 			c.route(o)
+		default:
+			c.admit(o) // what came back with a loss may hold its names by now
 		}
 	}
 }
@@ -289,8 +299,12 @@ func (f *file) stray(o *op) {
 	}
 	o.stray = true
 	f.strays++
-	if o.q.kind == reqWrite {
-		f.writes++
+	if o.q.kind != reqWrite {
+		return
+	}
+	if f.writes = append(f.writes, o); len(f.writes) == 1 {
+		f.writingAs = f.path
+		f.c.writing.add(f.writingAs, f)
 	}
 }
 
@@ -300,8 +314,10 @@ func (f *file) unstray(o *op) {
 	}
 	o.stray = false
 	f.strays--
-	if o.q.kind == reqWrite {
-		f.writes--
+	if i := slices.Index(f.writes, o); i >= 0 {
+		if f.writes = slices.Delete(f.writes, i, i+1); len(f.writes) == 0 {
+			f.c.writing.remove(f.writingAs, f)
+		}
 	}
 }
 
@@ -402,8 +418,8 @@ func (c *Client) refuse(o *op, err error) {
 		}
 		if o.opens() {
 			f.fail(err)
-			c.drain(f)
 		}
+		c.drain(f)
 	}
 	c.end(o, nil, Attr{}, err)
 }

@@ -328,18 +328,24 @@ func (c *Client) addLane(conn *connection) {
 // addConnection makes a further connection for bulk lanes.
 func (c *Client) addConnection() {
 	t, err := c.dial(c.ctx)
+	var conn *connection
+	if err == nil {
+		conn = c.newConnection(t)
+		_, err = conn.identify(c.ctx)
+	}
 	c.mu.Lock()
 	defer c.unlock()
 	c.bulk.dialing--
 	if err == nil && (c.primary == nil || c.closed != nil) {
 		err = errNotNeeded
-		c.later = append(c.later, func() { _ = t.close() })
 	}
 	if err != nil {
 		c.bulk.refused = time.Now()
+		if conn != nil {
+			c.later = append(c.later, conn.close)
+		}
 		return
 	}
-	conn := c.newConnection(t)
 	c.extra = append(c.extra, conn)
 	c.wg.Go(func() { c.watch(conn) })
 	c.pump()

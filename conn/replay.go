@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,29 +54,12 @@ const (
 	unclear                   // nobody can know: it fails
 )
 
-// lookup is how a lost request is decided: the requests to look with, and the
-// decision from their answers.
-type lookup struct {
-	ask    func(o *op) []*request
-	decide func(o *op, rs []*request) verdict
+// lookups decide lost requests by what looks at their names said; see
+// trace.answers.
+var lookups = map[reqKind]func(o *op, looks []*request) verdict{
+	reqMkdir: newName, reqOpen: newName, reqLink: newName, reqSymlink: sameLink,
+	reqRename: nameMoved, reqPosixRename: nameMoved, reqUnlink: nameGone, reqRmdir: nameGone,
 }
-
-var lookups = map[reqKind]lookup{
-	reqMkdir:       {lstatPath, newName},
-	reqOpen:        {lstatPath, newName},
-	reqLink:        {lstatTo, newName},
-	reqSymlink:     {readlinkPath, sameLink},
-	reqRename:      {lstatBoth, nameMoved},
-	reqPosixRename: {lstatBoth, nameMoved},
-	reqUnlink:      {lstatPath, nameGone},
-	reqRmdir:       {lstatPath, nameGone},
-}
-
-func lstatPath(o *op) []*request { return []*request{{kind: reqLstat, path: o.q.path}} }
-func lstatTo(o *op) []*request   { return []*request{{kind: reqLstat, path: o.q.to}} }
-func lstatBoth(o *op) []*request { return append(lstatPath(o), lstatTo(o)...) }
-
-func readlinkPath(o *op) []*request { return []*request{{kind: reqReadlink, path: o.q.path}} }
 
 func missing(r *request) bool { return KindOf(r.err) == NotExist && r.err != nil }
 
@@ -135,6 +117,8 @@ func (c *Client) retake(lost []*op) {
 			// opened again; endCloses ends it where there is nothing.
 			o.blocked = 1
 			o.file.hold(o)
+		case ruleOf(o) == drop && o.file.ready:
+			c.admit(o) // it was opened again meanwhile
 		case ruleOf(o) == drop:
 			c.forget(o.file)
 			c.end(o, nil, Attr{}, nil)
@@ -182,105 +166,11 @@ func (c *Client) settleLost(conn *connection, l *lane) error {
 	if err := c.reopen(ctx, l); err != nil {
 		return err
 	}
-	return c.lookAtAppends(ctx, l)
-}
-
-// lookAtNames decides the lost ops on names, in the order in which they were
-// started.
-func (c *Client) lookAtNames(ctx context.Context, l *lane) error {
-	c.mu.Lock()
-	slices.SortFunc(c.waiting, bySeq)
-	var ops []*op
-	for _, o := range c.waiting {
-		if _, names := lookups[o.q.kind]; names && ruleOf(o) == lookUp {
-			ops = append(ops, o)
-		}
-	}
-	c.mu.Unlock()
-	looks := make([][]*request, len(ops))
-	for i, o := range ops {
-		looks[i] = lookups[o.q.kind].ask(o)
-	}
-	if err := l.askAll(ctx, slices.Concat(looks...)...); err != nil {
+	if err := c.lookAtAppends(ctx, l); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.unlock()
-	for i, o := range ops {
-		v := lookups[o.q.kind].decide(o, looks[i])
-		if v == notDone && remade(o, ops[i+1:]) {
-			v = unclear
-		}
-		switch v {
-		case notDone:
-			// A lane carries its requests out in order: nothing after this one
-			// was carried out either.
-			for _, later := range ops[i:] {
-				later.lost = nil
-			}
-			return nil
-		case carriedOut:
-			c.overtaken(o)
-			c.settle(o)
-		case unclear:
-			c.unwait(o)
-			c.refuse(o, &Error{Op: reqNames[o.q.kind], Path: o.q.path, Kind: Other, Err: errUnclear})
-		}
-	}
-	return nil
-}
-
-// overtaken has changes of attributes that were started before o, which was
-// carried out, go by the name that their object has now. What o took away is
-// seen by nobody any more: its changes are answered. c.mu is held.
-func (c *Client) overtaken(o *op) {
-	old, new := o.q.path, ""
-	switch o.q.kind {
-	case reqRename, reqPosixRename:
-		new = o.q.to
-	case reqUnlink, reqRmdir:
-	default:
-		return
-	}
-	for _, x := range slices.Clone(c.waiting) {
-		if x.seq >= o.seq || x.q.kind != reqSetstat && x.q.kind != reqLsetstat {
-			continue
-		}
-		switch p := x.q.path; {
-		case p == new, p == old && new == "":
-			c.unwait(x)
-			c.learn(x, &x.q, Attr{}, nil)
-		case p == old, below(p, old):
-			x.q.path = new + strings.TrimPrefix(p, old)
-		}
-	}
-}
-
-// remade reports whether a later lost op may have made the name that o takes
-// away: then that it is there proves nothing.
-func remade(o *op, later []*op) bool {
-	switch o.q.kind {
-	case reqRename, reqPosixRename, reqUnlink, reqRmdir:
-	default:
-		return false
-	}
-	for _, x := range later {
-		if x.q.kind != reqUnlink && x.q.kind != reqRmdir && x.made() == o.q.path {
-			return true
-		}
-	}
-	return false
-}
-
-// settle takes an op whose effect was found: it is answered, or only asks for
-// its attributes. c.mu is held.
-func (c *Client) settle(o *op) {
-	if o.follow {
-		o.decided = true
-		return
-	}
-	c.unwait(o)
-	c.learn(o, &o.q, Attr{}, nil)
+	_, err := conn.identify(ctx)
+	return err
 }
 
 // unwait takes o out of what waits. c.mu is held.
@@ -288,11 +178,13 @@ func (c *Client) unwait(o *op) {
 	c.waiting = slices.DeleteFunc(c.waiting, func(x *op) bool { return x == o })
 }
 
-// replay sends what waits, in order. c.mu is held.
+// replay sends what waits, in order. Nothing is sent for a file before all that
+// it waits for has its place. c.mu is held.
 func (c *Client) replay() {
-	slices.SortFunc(c.waiting, bySeq)
-	waiting := c.waiting
-	c.waiting = nil
+	waiting := slices.Concat(c.waiting, c.bulk.queue)
+	c.bulk.takeAll()
+	slices.SortFunc(waiting, bySeq)
+	c.waiting, c.bulk.pumping = nil, true
 	for _, o := range waiting {
 		if !o.over {
 			c.admit(o)
@@ -301,5 +193,6 @@ func (c *Client) replay() {
 	for f := range c.files {
 		c.drain(f)
 	}
+	c.bulk.pumping = false
 	c.pump()
 }

@@ -69,7 +69,7 @@ func (c *Client) unknown(f *file) bool {
 // waits reports whether anything of the file but its closing waits. c.mu is
 // held.
 func (f *file) waits() bool {
-	return len(f.queue) > 1 || slices.ContainsFunc(f.c.waiting, func(o *op) bool {
+	return len(f.queue) > 1 || f.asked > 0 || slices.ContainsFunc(f.c.waiting, func(o *op) bool {
 		return o.file == f && o.q.kind != reqClose || o.src == f
 	})
 }

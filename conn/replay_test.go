@@ -46,7 +46,7 @@ func TestVerdicts(t *testing.T) {
 		{reqRmdir, []*request{found}, notDone},
 	} {
 		o := &op{q: request{kind: row.kind, path: "/a", to: "text"}}
-		if got := lookups[row.kind].decide(o, row.looks); got != row.want {
+		if got := lookups[row.kind](o, row.looks); got != row.want {
 			t.Errorf("%s with %v: verdict %d, want %d", reqNames[row.kind], row.looks, got, row.want)
 		}
 	}

@@ -46,7 +46,7 @@ func (d *daemon) openJournal(ctx context.Context) error {
 		}
 	}
 	name := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
-	if d.journal, err = journal.Create(dir, name, of, d.log); err != nil {
+	if d.journal, err = journal.Create(dir, name, of, d.log.Logger); err != nil {
 		return failed(exitFailed, "Make room for it, or mount with --writes close.", "journal: %v", err)
 	}
 	d.remote = d.journal.Wrap(d.client)
@@ -64,7 +64,7 @@ func (d *daemon) replayJournals(ctx context.Context, dir, of string) error {
 	if d.cfg.ReadOnly {
 		return nil // the next mount that may write does it
 	}
-	r, err := journal.Replay(ctx, d.client, dir, of, d.log)
+	r, err := journal.Replay(ctx, d.client, dir, of, d.log.Logger)
 	if err != nil {
 		var e *conn.Error
 		if errors.As(err, &e) {

@@ -122,10 +122,20 @@ func foretell[T any](c *change, start func() *conn.Call[T], predict func(), conf
 				if missing == nil {
 					err = nil
 				}
-				c.heard(err, func() { c.doubt() }, undo, owed)
+				c.heard(err, c.doubt, undo, owed)
 			})
 		})
 	})
+}
+
+// moot reports whether nobody sees any more what the change made, and err says
+// no more than that: its answer was lost, and a later change took it away again.
+func (c *change) moot(err error) bool {
+	switch conn.KindOf(err) {
+	case conn.NotExist, conn.Stale, conn.Other:
+		return c.made != nil && c.made.in == nil && (c.op == "link" || c.made.node.names == nil)
+	}
+	return false
 }
 
 // heard takes in the answer to a foretold change.
@@ -134,9 +144,13 @@ func (c *change) heard(err error, confirmed, undo func(), owed []func(error)) {
 	t.mu.Lock()
 	defer t.unlock()
 	c.end()
-	if err == nil {
+	switch {
+	case err == nil:
 		confirmed()
-	} else {
+	case c.moot(err):
+		err = nil
+		c.doubt()
+	default:
 		undo()
 		c.failed(err)
 		c.doubt()

@@ -27,6 +27,7 @@ type change struct {
 	nodes  []*inode
 	moved  *inode  // a directory whose path changes, or nil
 	makes  string  // the path of a directory or link that it makes and nobody waits for, or ""
+	made   *name   // what it makes and nobody waits for, or nil
 	takes  *place  // where a name is taken away and nobody waits for it, or nil
 	began  instant // before the request was started
 	sent   time.Time

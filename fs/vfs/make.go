@@ -62,6 +62,7 @@ func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, 
 				made(nm.node)
 			}
 			nm.node.lookups++
+			c.made = nm
 		}, t.asForetold(c, &nm), func() { t.unmade(nm) })
 		if err := t.knowText(ctx, nm.node, c.began, 0); err != nil {
 			t.drop(nm.node)
@@ -202,7 +203,10 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 	}
 	if foreseen {
 		c.makes = path
-		foretell(c, start, func() { linked(conn.Attr{}) }, func(conn.Attr, instant) {}, func() { t.unmade(nm) })
+		foretell(c, start, func() {
+			linked(conn.Attr{})
+			c.made = nm
+		}, func(conn.Attr, instant) {}, func() { t.unmade(nm) })
 		return t.entry(nm), nil
 	}
 	if err := carry(ctx, c, start, linked, func() { t.drop(n) }); err != nil {

@@ -55,7 +55,10 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 		h = t.newHandle(nm.node, flags, func(f *content.File) bool { return f.Attach(remote, flags, a, t.at(c.began)) })
 	}
 	if foreseen {
-		foretell(c, start, func() { take(t.newAttr(d, conn.TypeRegular|perm.Perm())) },
+		foretell(c, start, func() {
+			take(t.newAttr(d, conn.TypeRegular|perm.Perm()))
+			c.made = nm
+		},
 			t.asForetold(c, &nm), func() { t.unmade(nm) })
 		return t.entry(nm), h, nil
 	}

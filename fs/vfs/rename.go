@@ -43,6 +43,9 @@ func (t *Tree) Rename(ctx context.Context, parent NodeID, text string, newParent
 	var nodes []*inode
 	if foreseen {
 		nodes = append(nodes, from.dir.children[text].node)
+		if nm := to.dir.children[newText]; nm != nil {
+			nodes = append(nodes, nm.node) // keeps its path until the answer: see Tree.moved
+		}
 	}
 	c := t.begin("rename", []place{{from, text}, {to, newText}}, nodes...)
 	var f, replaced *file

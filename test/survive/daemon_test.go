@@ -5,6 +5,8 @@ package survive_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,18 +85,25 @@ func (d *daemon) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// umount unmounts. Appends of which nobody could know are reported once more,
-// and no longer by the second attempt.
+// umount unmounts.
 func (d *daemon) umount() {
 	d.Helper()
-	cmd := d.command("umount", d.point)
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.ProcessState.ExitCode() == exitUndelivered {
-		out, err = d.command("umount", d.point).CombinedOutput()
+	if err := d.deliver("umount"); err != nil || d.mounted() {
+		d.Errorf("umount: %v", err)
 	}
-	if err != nil || d.mounted() {
-		d.Errorf("umount: %v\n%s", err, out)
+}
+
+// deliver runs sync or umount. What nobody could know is reported once more, and
+// no longer by the second attempt.
+func (d *daemon) deliver(command string) error {
+	out, err := d.command(command, d.point).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == exitUndelivered {
+		out, err = d.command(command, d.point).CombinedOutput()
 	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }
 
 // exitUndelivered is what umount ends with when bytes were lost.
@@ -112,7 +121,7 @@ func TestCutsBeneathAMount(t *testing.T) {
 		t.Run(o.mode(), func(t *testing.T) {
 			t.Parallel()
 			d := startDaemon(t, o, "--writes", o.mode())
-			d.sync = func(ctx context.Context) error { return d.command("sync", d.point).Run() }
+			d.sync = func(context.Context) error { return d.deliver("sync") }
 			d.play(behave.Kernel{Root: d.point}, loads, func() {
 				r := d.random(999)
 				for range choose(8, 150) {
