@@ -40,6 +40,7 @@ type Client struct {
 	idle    chan struct{} // closed when live is 0; nil while nobody waits for it
 	closed  error         // set once Close began to end things
 	primary *connection   // carries names; nil while down
+	ending  []*connection // that ended, and of which not all is taken back yet
 	extra   []*connection // carry bulk lanes
 	names   *lane         // nil while down
 	ahead   *lane         // for Background; nil until it serves

@@ -13,13 +13,16 @@ type connection struct {
 	t     transport
 	since time.Time
 	who   chan struct{}      // closed when id is known, or nobody can tell
-	gone  chan struct{}      // closed when the Client has taken it out of service
+	gone  chan struct{}      // closed when the Client has taken back what was on it
 	doubt chan time.Duration // the link may have gone: a sign of life is due within this time
+
+	hushed chan struct{} // closed when it is out and all that was sent on it has ended
 
 	// Guarded by Client.mu.
 	opening int   // bulk lanes being opened
 	limit   int   // lanes that it may have
 	lost    []*op // what its lanes left unanswered
+	out     bool  // nothing is sent on it any more
 
 	mu    sync.Mutex // guards all below; locked within Client.mu
 	all   []*lane
@@ -31,7 +34,7 @@ type connection struct {
 
 func (c *Client) newConnection(t transport) *connection {
 	conn := &connection{t: t, since: time.Now(), limit: c.o.MaxLanes, dead: make(chan struct{}),
-		who: make(chan struct{}), gone: make(chan struct{}), doubt: make(chan time.Duration, 1)}
+		who: make(chan struct{}), gone: make(chan struct{}), hushed: make(chan struct{}), doubt: make(chan time.Duration, 1)}
 	conn.wg.Go(func() { conn.askWho(c.ctx) })
 	conn.wg.Go(func() { c.guard(conn) })
 	conn.wg.Go(func() {
@@ -84,6 +87,23 @@ func (conn *connection) full() bool { return conn.lanes()+conn.opening >= conn.l
 // serves reports whether c still uses the connection. c.mu is held.
 func (conn *connection) serves(c *Client) bool {
 	return conn == c.primary || slices.Contains(c.extra, conn)
+}
+
+// hush closes hushed when it is time. Client.mu is held.
+func (conn *connection) hush() {
+	if !conn.out {
+		return
+	}
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if slices.ContainsFunc(conn.all, func(l *lane) bool { return l.flight.Len() > 0 }) {
+		return
+	}
+	select {
+	case <-conn.hushed:
+	default:
+		close(conn.hushed)
+	}
 }
 
 func (conn *connection) why() error {

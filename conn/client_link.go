@@ -76,30 +76,15 @@ func (c *Client) openAhead(conn *connection) {
 // ended takes a connection that has ended out of service.
 func (c *Client) ended(conn *connection) {
 	conn.settle()
+	<-c.takeOut(conn)
 	c.mu.Lock()
 	defer c.unlock()
 	lost := conn.lost
 	conn.lost = nil
-	primary := conn == c.primary
-	c.extra = slices.DeleteFunc(c.extra, func(x *connection) bool { return x == conn })
-	c.bulk.lanes = slices.DeleteFunc(c.bulk.lanes, func(l *lane) bool { return l.conn == conn })
-	for f := range c.files {
-		f.loseLanes(conn)
-	}
 	in, out := conn.t.bytes()
 	c.state.in, c.state.out = c.state.in+in, c.state.out+out
 	unsafe := c.keepFence(conn, lost)
-	if primary {
-		c.primary, c.names, c.ahead = nil, nil, nil
-		c.state.lastError = conn.why()
-		if c.closed == nil && c.state.state != StateClosing {
-			c.state.set(StateDown, conn.why())
-		}
-		c.wg.Go(c.turnLater)
-		for _, extra := range c.extra {
-			extra.end(errServerClosed)
-		}
-	}
+	c.ending = slices.DeleteFunc(c.ending, func(x *connection) bool { return x == conn })
 	close(conn.gone)
 	if !unsafe || c.primary == nil {
 		c.retake(lost)
@@ -112,6 +97,35 @@ func (c *Client) ended(conn *connection) {
 		defer c.unlock()
 		c.retake(lost)
 	})
+}
+
+// takeOut has nothing more sent on a connection that has ended. What it returns
+// is closed when all that was sent there is lost: what comes back has to come
+// back together, in order, and before anything is replayed.
+func (c *Client) takeOut(conn *connection) <-chan struct{} {
+	c.mu.Lock()
+	defer c.unlock()
+	primary := conn == c.primary
+	c.extra = slices.DeleteFunc(c.extra, func(x *connection) bool { return x == conn })
+	c.bulk.lanes = slices.DeleteFunc(c.bulk.lanes, func(l *lane) bool { return l.conn == conn })
+	c.ending = append(c.ending, conn)
+	for f := range c.files {
+		f.loseLanes(conn)
+	}
+	if primary {
+		c.primary, c.names, c.ahead = nil, nil, nil
+		c.state.lastError = conn.why()
+		if c.closed == nil && c.state.state != StateClosing {
+			c.state.set(StateDown, conn.why())
+		}
+		c.wg.Go(c.turnLater)
+		for _, extra := range c.extra {
+			extra.end(errServerClosed)
+		}
+	}
+	conn.out = true
+	conn.hush()
+	return conn.hushed
 }
 
 // transportOf returns the transport of names, nil while down.
@@ -479,7 +493,7 @@ func (c *Client) expire() {
 	old := time.Now().Add(-c.o.Timeout)
 	why := &Error{Op: "wait", Kind: TimedOut, Err: c.state.lastError}
 	for _, o := range c.pending() {
-		if o.since.Before(old) && (c.state.downSince.Before(old) || c.flaps(o)) {
+		if !o.over && o.since.Before(old) && (c.state.downSince.Before(old) || c.flaps(o)) {
 			c.unqueue(o)
 			c.refuse(o, why)
 		}

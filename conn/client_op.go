@@ -301,7 +301,7 @@ func (c *Client) replied(o *op, r *request) {
 			c.refuse(o, &Error{Op: reqNames[o.q.kind], Path: o.q.path, Kind: TimedOut, Err: errHung})
 			return
 		}
-		c.loses(l.conn, o)
+		l.conn.lost = append(l.conn.lost, o) // Client.ended takes it back, with all others
 	default:
 		c.answered(o)
 	}
@@ -312,17 +312,6 @@ func (o *op) mainRequest() *request {
 		return nil
 	}
 	return o.rs[o.main()]
-}
-
-// loses keeps o until its connection is out of service, or takes it back at
-// once where it is already. c.mu is held.
-func (c *Client) loses(conn *connection, o *op) {
-	select {
-	case <-conn.gone:
-		c.retake([]*op{o})
-	default:
-		conn.lost = append(conn.lost, o)
-	}
 }
 
 // settled reports whether a lost op has its answer nevertheless: a refusal that

@@ -232,7 +232,7 @@ func (c *Client) drain(f *file) {
 		}
 		f.unhold(o)
 		switch {
-		case o.blocked > 0:
+		case o.blocked > 0 || o.over:
 		case own && f.err != nil:
 			c.refuse(o, f.err)
 		case own:
@@ -383,7 +383,7 @@ func (f *file) Close() {
 // endCloses ends the closing of files whose handle went with its connection,
 // and of which nothing else waits. c.mu is held.
 func (c *Client) endCloses() {
-	if c.names != nil {
+	if c.names != nil || len(c.ending) > 0 {
 		return
 	}
 	for f := range c.files {

@@ -44,6 +44,7 @@ func (l *lane) remove(o *op, answered bool) {
 	l.flight.Remove(o.place)
 	l.data -= o.size()
 	l.rate.leaves(o, l.lastUsed, answered)
+	l.conn.hush()
 }
 
 // advance notes that a part of o's answer came: a long listing takes as long as

@@ -148,7 +148,7 @@ func (c *Client) settleLost(conn *connection, l *lane) error {
 	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
 	defer cancel()
 	c.mu.Lock()
-	extra := slices.Clone(c.extra)
+	ending := slices.Concat(c.extra, c.ending)
 	c.settling = true
 	c.mu.Unlock()
 	defer func() {
@@ -156,7 +156,7 @@ func (c *Client) settleLost(conn *connection, l *lane) error {
 		defer c.mu.Unlock()
 		c.settling = false
 	}()
-	for _, e := range extra {
+	for _, e := range ending {
 		<-e.gone
 	}
 	c.fenceOff(ctx, conn.t)

@@ -25,6 +25,7 @@ func (c *Client) reopen(ctx context.Context, l *lane) error {
 	var all []reopening
 	var rs []*request
 	c.mu.Lock()
+	c.endCloses() // of files whose lost operations were found to be done
 	for f := range c.files {
 		switch {
 		case !f.opened || f.err != nil || f.ready:
