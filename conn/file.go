@@ -157,13 +157,18 @@ func (f *file) holds(o *op) bool {
 	switch {
 	case f.err != nil:
 		return false
-	case !f.ready:
+	case !f.serves():
 		return true
 	case o.q.kind == reqRead:
 		return false
 	}
 	return len(f.queue) > 0 || f.behindStrays(o)
 }
+
+// serves reports whether what needs the handle can be sent. A file that was
+// opened again over a connection which does not serve yet has to wait for what
+// is replayed first. A gate has no handle. c.mu is held.
+func (f *file) serves() bool { return f.ready && (f.c.names != nil || f.gates != 0) }
 
 // behindStrays reports whether o must come after data that is on other lanes,
 // or in no lane yet. c.mu is held.
@@ -224,7 +229,7 @@ func (f *file) takeQueue() {
 
 // drain sends what need not wait any longer. c.mu is held.
 func (c *Client) drain(f *file) {
-	for len(f.queue) > 0 && (f.ready || f.err != nil) {
+	for len(f.queue) > 0 && (f.serves() || f.err != nil) {
 		o := f.queue[0]
 		own := o.file == f && !o.opens()
 		if f.err == nil && ((own || o.src == f) && f.behindStrays(o) || !own && o.alters() && f.writesBefore(o)) {

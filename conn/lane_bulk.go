@@ -105,7 +105,7 @@ const maxLook = 32
 func (c *Client) pick(o *op) *lane {
 	f, n := o.file, o.size()
 	home := f.home
-	if home == nil || !f.ready {
+	if home == nil || !f.serves() {
 		return nil
 	}
 	if full, _ := c.saturated(n); full {
