@@ -135,18 +135,21 @@ func (c *Client) moved(seq uint64, old, new string) {
 	if old == new {
 		return
 	}
-	for f := range c.files {
-		switch {
-		case f.openSeq > seq || f.path == "":
-		case f.path == old || new != "" && below(f.path, old):
-			to := ""
-			if new != "" {
-				to = new + strings.TrimPrefix(f.path, old)
-			}
-			f.rename(to)
-		case f.path == new:
+	before := func(f *file) bool { return f.openSeq <= seq && f.path != "" }
+	for f := range c.files { // first: what comes to the name takes over nothing from what was there
+		if before(f) && f.path == new {
 			f.rename("")
 		}
+	}
+	for f := range c.files {
+		if !before(f) || f.path != old && (new == "" || !below(f.path, old)) {
+			continue
+		}
+		to := ""
+		if new != "" {
+			to = new + strings.TrimPrefix(f.path, old)
+		}
+		f.rename(to)
 	}
 }
 
