@@ -168,7 +168,7 @@ func (o *op) alters() bool {
 // for, was started before o. After a loss ops come back that are older than what
 // waits for them: an opening must not wait behind its own file. c.mu is held.
 func (f *file) precedes(o *op) bool {
-	if f.gates != 0 && f.gates < o.seq {
+	if f.gates != 0 && !f.ready && f.gates < o.seq {
 		return true
 	}
 	return len(f.queue) > 0 && f.queue[0].seq < o.seq

@@ -118,3 +118,20 @@ func TestMovedOverAnOpenFile(t *testing.T) {
 		}
 	}
 }
+
+// What waited for a listing's end goes on behind it, in order.
+func TestBehindAListing(t *testing.T) {
+	l := newLab(t)
+	l.rtt = 50 * time.Millisecond
+	c := l.dialClient(quick())
+	dir := t.TempDir()
+	must(t, c.Mkdir(dir+"/d", 0o755))
+	listed := c.List(dir+"/d", 0, Foreground, nil)
+	renamed := c.Rename(dir+"/d", dir+"/e", true)
+	made := c.Mkdir(dir+"/d", 0o755)
+	inner := c.Mkdir(dir+"/d/e", 0o755)
+	must(t, listed)
+	must(t, renamed)
+	must(t, made)
+	must(t, inner)
+}
