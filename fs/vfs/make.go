@@ -41,14 +41,14 @@ func (t *Tree) make(ctx context.Context, op string, parent NodeID, text string, 
 	if err != nil {
 		return e, t.fail(op, nil, text, err)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, err
+	}
 	switch {
 	case t.fixed(d, text):
 		return e, t.fail(op, d, text, conn.Exist)
 	case t.full():
 		return e, t.fail(op, d, text, conn.NoMemory)
-	}
-	if err := t.vacant(ctx, place{d, text}); err != nil {
-		return e, err
 	}
 	foreseen := t.foresees(d) && t.lacks(d, text)
 	c := t.begin(op, []place{{d, text}})
@@ -170,6 +170,9 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 	if err != nil {
 		return e, t.fail("link", nil, text, err)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, err
+	}
 	old, path := t.path(n), t.pathOf(d, text)
 	switch {
 	case n.dir != nil || t.wayBack(n):
@@ -180,9 +183,6 @@ func (t *Tree) Link(ctx context.Context, id, parent NodeID, text string) (e Entr
 		return e, t.fail("link", d, text, conn.NotExist)
 	case t.full():
 		return e, t.fail("link", d, text, conn.NoMemory)
-	}
-	if err := t.vacant(ctx, place{d, text}); err != nil {
-		return e, err
 	}
 	foreseen := t.foresees(d) && t.lacks(d, text) && t.info.Links && t.ours(n) && !n.attr.Mode.IsSymlink()
 	c := t.begin("link", []place{{d, text}}, n)

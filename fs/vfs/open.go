@@ -19,6 +19,9 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 	if err != nil {
 		return e, nil, t.fail("create", nil, text, err)
 	}
+	if err := t.vacant(ctx, place{d, text}); err != nil {
+		return e, nil, err
+	}
 	switch {
 	case t.fixed(d, text):
 		return e, nil, t.fail("create", d, text, conn.Exist)
@@ -30,9 +33,6 @@ func (t *Tree) Create(ctx context.Context, parent NodeID, text string, flags con
 	t.opening++
 	defer func() { t.opening-- }()
 	flags |= conn.OpenCreate
-	if err := t.vacant(ctx, place{d, text}); err != nil {
-		return e, nil, err
-	}
 	foreseen := t.foresees(d) && t.lacks(d, text) && flags&conn.OpenAppend == 0
 	c := t.begin("create", []place{{d, text}})
 	path := t.pathOf(d, text)
