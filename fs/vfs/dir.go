@@ -61,9 +61,11 @@ func (d *DirHandle) begin(ctx context.Context) (err error) {
 // fill waits for a complete fresh listing; or for the beginning of a long one,
 // which it returns, if part is set.
 func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*listing, error) {
+	woken := false
 	for !t.fresh(d.dir.listed, start) {
 		l := d.dir.listing
-		if d.dir.listed == never {
+		unknown := t.ttl == 0 || d.dir.listed == never
+		if unknown {
 			t.need()
 		}
 		if l == nil || l.late {
@@ -81,6 +83,9 @@ func (t *Tree) fill(ctx context.Context, d *inode, start instant, part bool) (*l
 			return nil, err
 		}
 		if l.err != nil && !l.void && l.class == conn.Foreground && t.fresh(l.asked, start) {
+			if unknown && t.wakes(l.err, &woken) {
+				continue
+			}
 			return nil, l.err
 		}
 		if d.names == nil && !t.anchor(d) {

@@ -47,6 +47,7 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 	t.walkLookup(d, start)
 	d.dir.pins++
 	defer func() { d.dir.pins-- }()
+	woken := false
 	for try := 0; ; try++ {
 		nm := d.dir.children[text]
 		switch {
@@ -63,7 +64,8 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 			d.dir.uses++
 			return nil, d.dir.listed, nil
 		}
-		if nm == nil {
+		unknown := t.ttl == 0 || nm == nil || nm.asked == never || nm.node.asked == never
+		if unknown {
 			t.need()
 		}
 		q := t.ask(d, text, start)
@@ -79,6 +81,9 @@ func (t *Tree) find(ctx context.Context, d *inode, text string) (*name, instant,
 			continue
 		}
 		if k := conn.KindOf(q.err); k != conn.NotExist {
+			if unknown && t.wakes(q.err, &woken) {
+				continue
+			}
 			return nil, never, q.err
 		}
 		if d.dir.children[text] == nil {

@@ -16,14 +16,26 @@ func (t *Tree) kept() instant {
 	return instant(keep)
 }
 
-// need has a paused sandbox woken for a question of which nothing is known yet:
-// who polls asks for what they have seen before.
+// need has a paused sandbox woken for a question of which nothing is known yet,
+// or, with a TTL of 0, ever: who polls asks for what they have seen before.
 func (t *Tree) need() {
 	if t.wake != nil && t.offline != nil {
 		if keep, _ := t.offline(); keep > 0 {
 			t.later = append(t.later, t.wake)
 		}
 	}
+}
+
+// wakes reports whether what was refused with err is to be asked for once more:
+// it was asked while the link seemed well, so that nobody knew yet that it needs
+// the sandbox woken.
+func (t *Tree) wakes(err error, woken *bool) bool {
+	if *woken || t.wake == nil || t.offline == nil || conn.KindOf(err) != conn.NotConnected {
+		return false
+	}
+	*woken = true
+	keep, _ := t.offline()
+	return keep > 0
 }
 
 // waitKnown is wait for who can do with what is known, once the link is down.

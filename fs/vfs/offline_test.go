@@ -233,3 +233,55 @@ func TestWritesOffline(t *testing.T) {
 		h.Release()
 	})
 }
+
+// A sandbox found paused by a question that was asked while all seemed well: for
+// what was never seen it is woken, and asked again; for what was, it is not.
+func TestFoundPaused(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		o := vfs.Options{}
+		if strict {
+			o.TTL = none
+		}
+		bubbleOutage(t, o, func(m *mount, link *outage) {
+			a, d := m.node("a"), m.node("d")
+			m.list(vfs.RootID)
+			for _, q := range []struct {
+				what string
+				ask  func() error
+			}{
+				{"a name never seen", func() error { _, err := m.tree.Lookup(m.ctx, d, "c"); return err }},
+				{"a directory never listed", func() error {
+					h, err := m.tree.OpenDir(m.ctx, d)
+					if err == nil {
+						h.Release()
+					}
+					return err
+				}},
+			} {
+				time.Sleep(5 * ttl)
+				woken := link.wakes
+				m.remote.Before = func(fake.Request) error {
+					if link.wakes > woken {
+						link.set(false)
+						return nil
+					}
+					link.set(true)
+					return &conn.Error{Op: "connect", Kind: conn.NotConnected}
+				}
+				if err := q.ask(); err != nil || link.wakes == woken {
+					m.Errorf("%s, strict %v: %v, woken %d times", q.what, strict, err, link.wakes-woken)
+				}
+			}
+			woken := link.wakes
+			time.Sleep(5 * ttl)
+			m.remote.Before = func(fake.Request) error {
+				link.set(true)
+				return &conn.Error{Op: "connect", Kind: conn.NotConnected}
+			}
+			if _, err := m.tree.GetAttr(m.ctx, a, nil); strict != (err != nil) || link.wakes > woken {
+				m.Errorf("attributes that are known, strict %v: %v, woken %d times", strict, err, link.wakes-woken)
+			}
+			m.remote.Before = link.before
+		})
+	}
+}
