@@ -36,6 +36,8 @@ type daemon struct {
 	control *controlServer
 	undo    []func()
 
+	keeping   sync.Once               // of kept
+	kept      string                  // see keepUndelivered
 	ending    sync.Mutex              // one unmount at a time
 	lostTold  atomic.Int64            // bytes that failed and that sync has told of
 	unheard   atomic.Pointer[failure] // of an unmount by a signal, for the exit code

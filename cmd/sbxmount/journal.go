@@ -40,18 +40,63 @@ func (d *daemon) openJournal(ctx context.Context) error {
 	if err := d.replayJournals(ctx, dir, of); err != nil || d.cfg.Writes != "async" {
 		return err
 	}
-	for _, dir := range []string{filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir} {
-		if err := privateDir(dir); err != nil {
-			return failed(exitFailed, "Remove it, or set XDG_STATE_HOME to a directory of this user's.", "journal directory: %v", err)
-		}
+	if err := makeJournalDir(dir); err != nil {
+		return failed(exitFailed, "Remove it, or set XDG_STATE_HOME to a directory of this user's.", "journal directory: %v", err)
 	}
-	name := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
-	if d.journal, err = journal.Create(dir, name, of, d.log.Logger); err != nil {
+	if d.journal, err = journal.Create(dir, journalName(), of, d.log.Logger); err != nil {
 		return failed(exitFailed, "Make room for it, or mount with --writes close.", "journal: %v", err)
 	}
 	d.remote = d.journal.Wrap(d.client)
 	d.undo = append(d.undo, func() { d.closeJournal() })
 	return nil
+}
+
+// makeJournalDir makes what journalDir returned, this user's alone.
+func makeJournalDir(dir string) error {
+	for _, dir := range []string{filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir} {
+		if err := privateDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func journalName() string {
+	return fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
+}
+
+// keepUndelivered saves, once, what the mount gives up and no journal has, and
+// returns what a person has to know of it; "" where there is nothing.
+func (d *daemon) keepUndelivered() string {
+	d.keeping.Do(func() {
+		if j := d.journal; j != nil && j.Works() {
+			return
+		}
+		var all []journal.Bytes
+		for _, u := range d.tree.Undelivered() {
+			all = append(all, journal.Bytes{Path: u.Path, Off: u.Off, Data: u.Data})
+		}
+		if len(all) == 0 {
+			return
+		}
+		of := d.inoKey()
+		dir, err := journalDir(of)
+		if err == nil {
+			err = makeJournalDir(dir)
+		}
+		var kept string
+		if err == nil {
+			kept, err = journal.Keep(dir, journalName(), of, all)
+		}
+		if err != nil {
+			d.log.Error("what was not delivered could not be kept", "err", err)
+			d.kept = "It could not be kept on this machine either: " + err.Error() + "\n"
+			return
+		}
+		d.log.Warn("what was not delivered is kept", "file", kept)
+		d.kept = "It is kept: `sbxmount recover " + kept + " <directory>` writes it out as files.\n"
+	})
+	return d.kept
 }
 
 // replayJournals tells what became of what was left.

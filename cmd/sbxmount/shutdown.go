@@ -177,6 +177,9 @@ func (d *daemon) unmountNow(ctx context.Context) *failure {
 		_ = d.tree.Sync(ctx) // what is left is counted below
 	}
 	f := d.undeliveredNow()
+	if f != nil {
+		f.Advice = d.keepUndelivered() + f.Advice
+	}
 	d.abort()
 	return f
 }
@@ -198,14 +201,21 @@ func (d *daemon) finish(ctx context.Context) *failure {
 	if err := d.tree.Close(patience); err != nil && f == nil && ctx.Err() == nil {
 		f = d.undelivered(err)
 	}
-	if kept := d.closeJournal(); kept != "" {
-		d.note(strings.TrimSpace(kept))
+	kept := d.keepUndelivered()
+	if text := d.closeJournal(); text != "" {
+		kept += text
 		d.log.Warn("the journal keeps what was not delivered")
+	}
+	if kept != "" {
+		d.note(strings.TrimSpace(kept))
 	}
 	if f == nil {
 		f = d.unheard.Load()
 	}
 	if f != nil {
+		if ctx.Err() == nil {
+			f.Advice = kept + f.Advice
+		}
 		d.log.Error("data was not delivered", "err", f)
 	}
 	d.lost = f

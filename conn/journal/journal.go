@@ -62,7 +62,7 @@ func Create(dir, name, of string, log *slog.Logger) (*Journal, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	j := &Journal{
-		of: identity(of), path: filepath.Join(dir, name+suffix), log: log, stop: make(chan struct{}),
+		of: identity(of), path: journalPath(dir, name), log: log, stop: make(chan struct{}),
 		pending: map[uint64]*record{}, open: map[*file]struct{}{},
 	}
 	f, err := create(j.path)
@@ -78,6 +78,8 @@ func Create(dir, name, of string, log *slog.Logger) (*Journal, error) {
 	j.work.Go(j.syncEverySecond)
 	return j, nil
 }
+
+func journalPath(dir, name string) string { return filepath.Join(dir, name+suffix) }
 
 // identity is what stands in a file for a sandbox's name, which is in effect a
 // credential.

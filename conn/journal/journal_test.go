@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -361,4 +362,29 @@ func FuzzReplay(f *testing.F) {
 		_, _ = journal.Replay(t.Context(), r, dir, sandbox, slog.New(slog.DiscardHandler))
 		_, _ = journal.Extract(filepath.Join(dir, "x.journal"), filepath.Join(dir, "out"))
 	})
+}
+
+// What a mount without a journal gives up is kept for Extract alone.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	big := bytes.Repeat([]byte("0123456789abcdef"), 5<<20/32)
+	kept, err := journal.Keep(dir, "j", "sandbox", []journal.Bytes{{Path: home + "/f", Data: []byte("old")}, {Path: home + "/f", Off: 10, Data: big}, {Path: "/g", Off: 1, Data: []byte("g")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.Keep(dir, "k", "sandbox", nil); err == nil {
+		t.Error("nothing was kept")
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := journal.Extract(kept, out); err != nil {
+		t.Fatal(err)
+	}
+	want := append([]byte("old\x00\x00\x00\x00\x00\x00\x00"), big...)
+	if got, err := os.ReadFile(filepath.Join(out, "home/user/f")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, want %d: %v", len(got), len(want), err)
+	}
+	report, err := journal.Replay(t.Context(), nil, dir, "sandbox", slog.New(slog.DiscardHandler))
+	if err != nil || report.Done+report.Failed > 0 {
+		t.Errorf("it was replayed: %+v, %v", report, err)
+	}
 }

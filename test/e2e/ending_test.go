@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -120,7 +121,8 @@ func TestForceWithADeadLink(t *testing.T) {
 	h, l, point := deadLink(t, d)
 	writer, input := openWriter(d, h, point, "lost")
 	l.Blackhole(true)
-	if _, err := input.Write(make([]byte, 100_000)); err != nil {
+	data := bytes.Repeat([]byte("0123456789"), 10_000)
+	if _, err := input.Write(data); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the data waits", func() bool { return d.status(point).Content.Waiting == 100_000 })
@@ -145,6 +147,35 @@ func TestForceWithADeadLink(t *testing.T) {
 	input.Close()
 	if err := writer.Wait(); err == nil {
 		t.Error("the program that wrote was told that all is well")
+	}
+	d.recovers(r.err, "lost", append(make([]byte, 100_000), data...)) // what was delivered before is a hole
+}
+
+// recovers has `sbxmount recover` write out what a message says is kept, and
+// looks for a file's bytes there.
+func (d *desk) recovers(message, name string, want []byte) {
+	d.t.Helper()
+	_, rest, found := strings.Cut(message, "`sbxmount recover ")
+	kept, _, ended := strings.Cut(rest, " <directory>`")
+	if !found || !ended {
+		d.t.Fatalf("it is not said where it is kept: %s", message)
+	}
+	for path, mode := range map[string]os.FileMode{kept: 0o600, filepath.Dir(kept): os.ModeDir | 0o700} {
+		if st, err := os.Lstat(path); err != nil || st.Mode() != mode {
+			d.t.Errorf("%s has mode %v, %v", path, st.Mode(), err)
+		}
+	}
+	out := filepath.Join(d.dir, "recovered")
+	d.ok("recover", kept, out)
+	var got []byte
+	err := filepath.WalkDir(out, func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.Name() == name {
+			got, err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil || !bytes.Equal(got, want) {
+		d.t.Errorf("%d bytes of %s were recovered, want %d: %v", len(got), name, len(want), err)
 	}
 }
 

@@ -2,6 +2,7 @@ package content
 
 import (
 	"log/slog"
+	"math"
 
 	"github.com/sbxmount/sbxmount/conn"
 )
@@ -68,6 +69,20 @@ func (f *File) Lost() []Lost {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]Lost(nil), f.lost.kept...)
+}
+
+// Undelivered returns what was written and the server does not have: what Lost
+// returns, and what is dirty or was not answered, with a nil Err.
+func (f *File) Undelivered() []Lost {
+	all := f.Lost()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.view.each(0, math.MaxInt64, func(e *extent) {
+		if e.state == dirty || e.state == sent {
+			all = append(all, Lost{Off: e.off, Data: e.data[:e.len()]})
+		}
+	})
+	return all
 }
 
 func (f *File) takeUnheard() error {
