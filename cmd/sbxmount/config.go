@@ -25,6 +25,7 @@ type config struct {
 	Link       linkConfig // how the sandbox is reached
 
 	CacheSize, WriteBuffer          byteSize
+	JournalSize                     byteSize // in async mode
 	MaxInodes, MaxOpen, MaxRequests int
 	TTL                             time.Duration
 	Writes                          string // "close", "through" or "async"

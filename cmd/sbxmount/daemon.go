@@ -197,7 +197,7 @@ func (d *daemon) openTree(ctx context.Context) error {
 	case "through":
 		writes = vfs.WriteThrough
 	case "async":
-		writes, ahead = vfs.WriteAsync, d.journal.Works
+		writes, ahead = vfs.WriteAsync, d.journal.Room
 	}
 	links := vfs.LinksContain
 	if d.cfg.Symlinks == "raw" {

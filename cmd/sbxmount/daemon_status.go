@@ -29,6 +29,9 @@ func (d *daemon) limits() limitStatus {
 		Goroutines: runtime.NumGoroutine(), Memory: memoryInUse(), MaxMemory: d.cfg.mostMemory(),
 	}
 	l.Requests, l.MaxRequests = d.mounted.Requests()
+	if d.journal != nil {
+		l.Journal, l.MaxJournal = d.journal.Size()
+	}
 	l.MaxGoroutines = goroutinesEach*l.MaxRequests + goroutineSlack
 	return l
 }

@@ -15,6 +15,7 @@ import (
 const (
 	defaultCache       = 256 << 20        // holds a working tree, is missed on no laptop
 	defaultWriteBuffer = 64 << 20         // some seconds of a fast link
+	defaultJournal     = 1 << 30          // rarely more than twice the write buffer is used
 	defaultMaxInodes   = 1_000_000        // half a gigabyte: a large source tree has a tenth of it
 	defaultMaxOpen     = 65536            // what 64 processes may open that have the usual limit of 1024
 	defaultMaxRequests = 1024             // far over the threads that programs read and write files with
@@ -91,6 +92,8 @@ func mountFlags(f *pflag.FlagSet, c *config, options *[]string) {
 	f.IntVar(&c.MaxRequests, "max-requests", defaultMaxRequests, "`requests` of programs that may wait at a time; one more gives ENOMEM")
 	f.DurationVar(&c.TTL, "ttl", defaultTTL, "how long names and attributes are trusted; 0 asks each time")
 	word(f, &c.Writes, "writes", "what a change waits for: close and fsync do; each write does; or fsync alone, with a journal", "close", "through", "async")
+	c.JournalSize = defaultJournal
+	f.Var(&c.JournalSize, "journal-size", "with --writes async, room on the local disk for what is on its way; with half of it taken, changes are waited for")
 	word(f, &c.Symlinks, "symlinks", "what symbolic links show: where they lead on the sandbox, or its raw text", "contain", "raw")
 	f.BoolVar(&c.NoOutside, "no-outside", false, "links that lead out of the mounted directory can't be followed")
 	f.DurationVar(&c.Link.Timeout, "timeout", defaultTimeout, "how long an operation waits for a dead link; 0 for ever")
@@ -113,6 +116,10 @@ const (
 	minOpen   = 256
 )
 
+// journalBuffers is how many times the write buffer the journal holds at least:
+// what waits is less than half of it then, and can always be written anew.
+const journalBuffers = 4
+
 // check looks at what flags say together.
 func (c *config) check() error {
 	switch {
@@ -122,6 +129,8 @@ func (c *config) check() error {
 		return usage("--port %d is not between 1 and 65535", c.Link.Port)
 	case c.CacheSize < 1<<20 || c.WriteBuffer < 1<<20:
 		return usage("--cache-size and --write-buffer are 1M at least")
+	case c.Writes == "async" && c.WriteBuffer > c.JournalSize/journalBuffers:
+		return usage("--journal-size is %d times --write-buffer at least", journalBuffers)
 	case c.MaxInodes < minInodes || c.MaxOpen < minOpen || c.MaxRequests < minOpen:
 		return usage("--max-inodes is %d at least, --max-open and --max-requests %d", minInodes, minOpen)
 	}

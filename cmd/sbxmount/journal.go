@@ -43,7 +43,9 @@ func (d *daemon) openJournal(ctx context.Context) error {
 	if err := makeJournalDir(dir); err != nil {
 		return failed(exitFailed, "Remove it, or set XDG_STATE_HOME to a directory of this user's.", "journal directory: %v", err)
 	}
-	if d.journal, err = journal.Create(dir, journalName(), of, d.log.Logger); err != nil {
+	if d.journal, err = journal.Create(journal.Options{
+		Dir: dir, Name: journalName(), Of: of, MaxSize: int64(d.cfg.JournalSize), Log: d.log.Logger,
+	}); err != nil {
 		return failed(exitFailed, "Make room for it, or mount with --writes close.", "journal: %v", err)
 	}
 	d.remote = d.journal.Wrap(d.client)

@@ -59,6 +59,8 @@ type limitStatus struct {
 	MaxGoroutines int   `json:"max_goroutines"` // follows from the requests
 	Memory        int64 `json:"memory"`         // bytes
 	MaxMemory     int64 `json:"max_memory"`     // follows from the cache, the inodes and the requests
+	Journal       int64 `json:"journal"`        // bytes on the local disk
+	MaxJournal    int64 `json:"max_journal"`    // 0: there is none
 }
 
 // fileBytes are some bytes of one file.
@@ -120,9 +122,13 @@ func (l linkStatus) describe(now time.Time) string {
 }
 
 func (l limitStatus) String() string {
-	return fmt.Sprintf("%d of %d inodes, %d of %d open, %d of %d requests, %s of %s memory, %d of %d goroutines",
+	text := fmt.Sprintf("%d of %d inodes, %d of %d open, %d of %d requests, %s of %s memory, %d of %d goroutines",
 		l.Inodes, l.MaxInodes, l.Open, l.MaxOpen, l.Requests, l.MaxRequests,
 		formatSize(l.Memory), formatSize(l.MaxMemory), l.Goroutines, l.MaxGoroutines)
+	if l.MaxJournal > 0 {
+		text += fmt.Sprintf(", %s of %s journal", formatSize(l.Journal), formatSize(l.MaxJournal))
+	}
+	return text
 }
 
 func (c contentStatus) waiting() string {

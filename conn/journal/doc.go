@@ -2,7 +2,7 @@
 // not answer yet, so that a daemon that is killed, or a machine that loses its
 // power, loses nothing that programs took for written.
 //
-//	j, err := journal.Create(dir, name, of, log)
+//	j, err := journal.Create(journal.Options{Dir: dir, Name: name, Of: of})
 //	remote = j.Wrap(remote)   // every change goes through the journal
 //	...
 //	kept, err := j.Close()    // the file that has what is still not answered, or ""
@@ -16,7 +16,10 @@
 // its bytes, or the note that one was answered. Reading stops at the first frame
 // that is cut or does not add up: what a crash tears is the end. When nothing is
 // unanswered the file is cut back to its header; when answered records are most
-// of a large one, it is written anew.
+// of a large one, it is written anew. It has a bound: from half of it on, changes
+// are to be waited for until there is room again (Room). A journal that can't be
+// written, as on a full disk, is given up: changes go on, and are waited for
+// (Works).
 //
 // A kill loses nothing of it, since what was written to a file outlives the
 // process. Against a power cut it is brought to the disk each second, and before

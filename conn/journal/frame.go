@@ -54,6 +54,8 @@ type record struct {
 	GID     uint32         `cbor:"13,keyasint,omitempty"`
 	Atime   int64          `cbor:"14,keyasint,omitempty"`
 	Mtime   int64          `cbor:"15,keyasint,omitempty"`
+
+	weight int64 // its bytes in the file; set by Journal.add
 }
 
 func (r *record) String() string {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
@@ -23,8 +24,11 @@ const (
 // Bounds of a journal's file.
 const (
 	// compactFrom is the size from which on a file is written anew when most of
-	// it is answered: rarely enough to cost nothing.
+	// it is answered: rarely enough to cost nothing. A file that is bounded to
+	// less than twice as much is so from half its bound on.
 	compactFrom = 64 << 20
+	// defaultMaxSize is a file's bound: many times what is in flight.
+	defaultMaxSize = 1 << 30
 	// maxKept bounds what is kept of changes that failed.
 	maxKept = 256 << 20
 	// syncEvery is what a power cut may cost, in time.
@@ -36,6 +40,7 @@ const (
 type Journal struct {
 	of   []byte
 	path string
+	max  int64
 	log  *slog.Logger
 	stop chan struct{}
 	work sync.WaitGroup
@@ -49,20 +54,29 @@ type Journal struct {
 	unsynced bool
 	seq      uint64
 	pending  map[uint64]*record
-	weight   int64              // bytes of data in pending
+	weight   int64              // bytes that pending takes in a file
 	open     map[*file]struct{} // whose paths follow renames
 	kept     *os.File           // what failed; nil: nothing yet
 	keptSize int64
 }
 
-// Create makes a journal in dir, named so, for the sandbox that is called of. A
-// mount has one journal; a name that another process has is refused.
-func Create(dir, name, of string, log *slog.Logger) (*Journal, error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+// Options say whose journal it is and where. All but MaxSize and Log are
+// required.
+type Options struct {
+	Dir, Name string
+	Of        string // the sandbox's name
+	MaxSize   int64  // of the file; 0: 1 GiB
+	Log       *slog.Logger
+}
+
+// Create makes a journal. A mount has one; a name that another process has is
+// refused.
+func Create(o Options) (*Journal, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	j := &Journal{
-		of: identity(of), path: journalPath(dir, name), log: log, stop: make(chan struct{}),
+		of: identity(o.Of), path: journalPath(o.Dir, o.Name), max: cmp.Or(o.MaxSize, defaultMaxSize), log: o.Log, stop: make(chan struct{}),
 		pending: map[uint64]*record{}, open: map[*file]struct{}{},
 	}
 	f, err := create(j.path)
@@ -103,13 +117,18 @@ func create(path string) (*os.File, error) {
 
 // begin writes the header. j.mu is held, or nobody else knows j yet.
 func (j *Journal) begin() error {
-	head, err := frame(&record{Op: opOf, Data: j.of})
+	b, err := head(j.of)
 	if err != nil {
 		return err
 	}
-	n, err := j.file.Write(append([]byte(magic), head...))
-	j.size, j.head = int64(n), int64(n)
-	return err
+	j.size, j.head = 0, int64(len(b))
+	return j.write(b)
+}
+
+// head is what a journal of a sandbox begins with.
+func head(of []byte) ([]byte, error) {
+	first, err := frame(&record{Op: opOf, Data: of})
+	return append([]byte(magic), first...), err
 }
 
 // Works reports whether changes reach the disk: not after an error, as of a disk
@@ -118,6 +137,22 @@ func (j *Journal) Works() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.file != nil
+}
+
+// Room reports whether changes that nobody waits for may go on: the journal
+// works, and less than half of its bound is taken. The other half is for what is
+// waited for.
+func (j *Journal) Room() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.file != nil && j.size < j.max/2
+}
+
+// Size returns the file's, and its bound.
+func (j *Journal) Size() (size, most int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.size, j.max
 }
 
 // Path returns the file's.
@@ -129,9 +164,9 @@ func (j *Journal) add(r record) *record {
 	defer j.mu.Unlock()
 	j.seq++
 	r.Seq = j.seq
+	r.weight = j.append(&r)
 	j.pending[r.Seq] = &r
-	j.weight += int64(len(r.Data))
-	j.append(&r)
+	j.weight += r.weight
 	return &r
 }
 
@@ -144,7 +179,7 @@ func (j *Journal) answered(r *record, failed error) {
 		return
 	}
 	delete(j.pending, r.Seq)
-	j.weight -= int64(len(r.Data))
+	j.weight -= r.weight
 	if failed != nil && len(r.Data) > 0 {
 		j.keep(r)
 	}
@@ -154,23 +189,39 @@ func (j *Journal) answered(r *record, failed error) {
 	case len(j.pending) == 0:
 		j.size = j.head
 		j.fail(j.file.Truncate(j.head))
-	case j.size > compactFrom && j.size > 4*j.weight:
+	case j.size > min(compactFrom, j.max/2) && j.size > 4*j.weight:
 		j.fail(j.compact())
 	}
 }
 
-// append writes a record behind the others. j.mu is held.
-func (j *Journal) append(r *record) {
+var errFull = errors.New("it is full")
+
+// append writes a record behind the others, and returns its bytes in the file.
+// j.mu is held.
+func (j *Journal) append(r *record) int64 {
 	if j.file == nil {
-		return
+		return 0
 	}
 	b, err := frame(r)
-	if err == nil {
-		_, err = j.file.Write(b)
+	n := int64(len(b))
+	if err == nil && j.size+n > j.max {
+		if err = j.compact(); err == nil && j.size+n > j.max {
+			err = errFull
+		}
 	}
+	if err == nil {
+		err = j.write(b)
+	}
+	j.fail(err)
+	return n
+}
+
+// write writes to the file's end. j.mu is held.
+func (j *Journal) write(b []byte) error {
+	_, err := j.file.Write(b)
 	j.size += int64(len(b))
 	j.unsynced = true
-	j.fail(err)
+	return err
 }
 
 // fail gives the file up: records that are missing in it would make a replay of
@@ -195,17 +246,20 @@ func (j *Journal) compact() error {
 	}
 	old := j.file
 	j.file = f
-	if err = j.begin(); err == nil {
-		for _, seq := range slices.Sorted(maps.Keys(j.pending)) {
-			if j.append(j.pending[seq]); j.file == nil {
-				break
-			}
+	err = j.begin()
+	for _, seq := range slices.Sorted(maps.Keys(j.pending)) {
+		var b []byte
+		if err == nil {
+			b, err = frame(j.pending[seq])
+		}
+		if err == nil {
+			err = j.write(b)
 		}
 	}
-	if err == nil && j.file != nil {
+	if err == nil {
 		err = f.Sync()
 	}
-	if err == nil && j.file != nil {
+	if err == nil {
 		err = os.Rename(temp, j.path)
 	}
 	old.Close()
@@ -218,6 +272,7 @@ func (j *Journal) compact() error {
 // keep puts a change that failed aside. j.mu is held.
 func (j *Journal) keep(r *record) {
 	if j.keptSize > maxKept {
+		j.log.Warn("a change that failed was not kept: there is too much of it")
 		return
 	}
 	b, err := frame(r)
@@ -247,9 +302,9 @@ func startKept(path string, of []byte) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, err := frame(&record{Op: opOf, Data: of})
+	b, err := head(of)
 	if err == nil {
-		_, err = f.Write(append([]byte(magic), head...))
+		_, err = f.Write(b)
 	}
 	return f, err
 }

@@ -44,7 +44,7 @@ func newLab(t *testing.T) *lab {
 		}
 	}
 	var err error
-	if l.j, err = journal.Create(l.dir, "one", sandbox, nil); err != nil {
+	if l.j, err = journal.Create(journal.Options{Dir: l.dir, Name: "one", Of: sandbox}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.j.Close() })
@@ -342,7 +342,7 @@ func flipped(b []byte, i int) []byte {
 // FuzzReplay: whatever stands in a journal, its replay ends.
 func FuzzReplay(f *testing.F) {
 	dir := f.TempDir()
-	j, err := journal.Create(dir, "seed", sandbox, nil)
+	j, err := journal.Create(journal.Options{Dir: dir, Name: "seed", Of: sandbox})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -387,4 +387,72 @@ func TestKeep(t *testing.T) {
 	if err != nil || report.Done+report.Failed > 0 {
 		t.Errorf("it was replayed: %+v, %v", report, err)
 	}
+}
+
+// A journal has a bound: its file is written anew before it, changes are to be
+// waited for from half of it on, and one that is full nevertheless is given up,
+// with which nothing fails.
+func TestBound(t *testing.T) {
+	const most = 64 << 10
+	server := fake.NewServer()
+	server.WriteFile(home+"/f", "")
+	raw := server.Connect()
+	t.Cleanup(raw.Close)
+	hold := make(chan struct{})
+	raw.Before = func(r fake.Request) error {
+		if r.Op == "write" {
+			<-hold
+		}
+		return nil
+	}
+	j, err := journal.Create(journal.Options{Dir: t.TempDir(), Name: "j", Of: sandbox, MaxSize: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	f, opened := j.Wrap(raw).Open(home+"/f", conn.OpenWrite, 0)
+	if _, err := opened.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var calls []*conn.Call[struct{}]
+	write := func() { calls = append(calls, f.WriteAt(make([]byte, 4096), int64(len(calls))*4096)) }
+	settle := func(left int) {
+		for ; len(calls) > left; calls = calls[1:] {
+			if _, err := calls[0].Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 7 {
+		write()
+	}
+	if !j.Room() {
+		t.Error("no room with less than half of it taken")
+	}
+	write()
+	if j.Room() {
+		t.Error("room with half of it taken")
+	}
+	close(hold)
+	settle(0)
+	if !j.Room() {
+		t.Error("no room with all answered")
+	}
+	for range 1000 { // of which one is always unanswered
+		write()
+		settle(1)
+		if st, err := os.Stat(j.Path()); err != nil || st.Size() > most {
+			t.Fatalf("%d bytes, %v", st.Size(), err)
+		}
+	}
+	settle(0)
+	hold = make(chan struct{})
+	for range 20 {
+		write()
+	}
+	if j.Works() {
+		t.Error("it takes more than its bound")
+	}
+	close(hold)
+	settle(0)
 }

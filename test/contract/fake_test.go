@@ -21,7 +21,7 @@ func TestJournalled(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Subject {
 		r := fake.NewServer().Connect()
 		t.Cleanup(r.Close)
-		j, err := journal.Create(t.TempDir(), "j", "sandbox", nil)
+		j, err := journal.Create(journal.Options{Dir: t.TempDir(), Name: "j", Of: "sandbox"})
 		if err != nil {
 			t.Fatal(err)
 		}

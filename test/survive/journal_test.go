@@ -66,7 +66,7 @@ func killOnce(t *testing.T, r *rand.Rand) {
 		return nil
 	}
 	dir := t.TempDir()
-	j, err := journal.Create(dir, "j", "sandbox", nil)
+	j, err := journal.Create(journal.Options{Dir: dir, Name: "j", Of: "sandbox"})
 	if err != nil {
 		t.Fatal(err)
 	}
