@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,7 @@ type Journal struct {
 	work sync.WaitGroup
 
 	closing sync.Once
+	tight   atomic.Bool // there is no room
 
 	mu       sync.Mutex // guards all below
 	file     *os.File   // locked; nil once it failed or was closed
@@ -141,12 +143,11 @@ func (j *Journal) Works() bool {
 
 // Room reports whether changes that nobody waits for may go on: the journal
 // works, and less than half of its bound is taken. The other half is for what is
-// waited for.
-func (j *Journal) Room() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.file != nil && j.size < j.max/2
-}
+// waited for. It does not block, also while the disk is slow.
+func (j *Journal) Room() bool { return !j.tight.Load() }
+
+// measure takes note of whether there is room. j.mu is held.
+func (j *Journal) measure() { j.tight.Store(j.file == nil || j.size >= j.max/2) }
 
 // Size returns the file's, and its bound.
 func (j *Journal) Size() (size, most int64) {
@@ -164,6 +165,7 @@ func (j *Journal) add(r record) *record {
 	defer j.mu.Unlock()
 	j.seq++
 	r.Seq = j.seq
+	defer j.measure()
 	r.weight = j.append(&r)
 	j.pending[r.Seq] = &r
 	j.weight += r.weight
@@ -178,6 +180,7 @@ func (j *Journal) answered(r *record, failed error) {
 	if j.pending[r.Seq] == nil {
 		return
 	}
+	defer j.measure()
 	delete(j.pending, r.Seq)
 	j.weight -= r.weight
 	if failed != nil && len(r.Data) > 0 {
@@ -234,6 +237,7 @@ func (j *Journal) fail(err error) {
 	_ = os.Remove(j.path)
 	j.file.Close()
 	j.file = nil
+	j.measure()
 }
 
 // compact writes the file anew, with what is not answered. j.mu is held.

@@ -83,7 +83,11 @@ func (f *file) written(direct bool) {
 // In async mode it waits until all of it is on its way, 0 round trips, and
 // reports what is known to be lost by then.
 func (h *Handle) Flush(ctx context.Context) error {
-	if h.f.t.async() {
+	t := h.f.t
+	t.mu.Lock()
+	behind := t.async()
+	t.unlock()
+	if behind {
 		return h.content.Start(ctx)
 	}
 	return h.finish(ctx, h.content.Flush(ctx))
