@@ -216,7 +216,7 @@ func TestNoLoginLeaks(t *testing.T) {
 	if err := syscall.Kill(m.PID, syscall.SIGABRT); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the end", func() bool { return syscall.Kill(m.PID, 0) != nil })
+	until(t, "the end", func() bool { return isDead(m.PID) })
 	crash, _ := os.ReadFile(m.Log + ".crash")
 	log, err := os.ReadFile(m.Log)
 	if err != nil {
