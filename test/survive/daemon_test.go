@@ -191,11 +191,12 @@ func TestKilledDaemon(t *testing.T) {
 }
 
 // A daemon that is killed in async mode loses nothing that programs closed: the
-// next mount delivers it, and says so.
+// next mount delivers it, and says so. One at a time: a process that is being
+// started has this one's open files until it runs, and closing them there may
+// wait for another test's daemon.
 func TestKilledAsyncDaemon(t *testing.T) {
 	for i := range choose(4, 60) {
 		t.Run(itoa(i), func(t *testing.T) {
-			t.Parallel()
 			d := startDaemon(t, setup{rtt: 20 * time.Millisecond}, "--writes", "async")
 			r := d.random(uint64(i))
 			closed := map[string][]byte{}
