@@ -162,7 +162,6 @@ func (d *daemon) signal(s syscall.Signal) {
 func TestKilledDaemon(t *testing.T) {
 	for i := range choose(2, 30) {
 		t.Run(itoa(i), func(t *testing.T) {
-			t.Parallel()
 			d := startDaemon(t, setup{})
 			k := &keeper{player: d.newPlayer(behave.Kernel{Root: d.point}, "killed", uint64(i)), acked: map[string][]byte{}}
 			over := make(chan struct{})
