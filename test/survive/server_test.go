@@ -46,7 +46,10 @@ func TestServerDies(t *testing.T) {
 		"sshd":         func(s *site, _ int) { s.restart(0) },
 	}
 	for name, strike := range strikes {
-		for _, o := range setups()[2:] {
+		for _, o := range setups() {
+			if !o.openssh {
+				continue // it has no processes to end
+			}
 			t.Run(name+"/"+o.String(), func(t *testing.T) {
 				t.Parallel()
 				s := open(t, o)
