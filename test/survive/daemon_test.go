@@ -190,13 +190,13 @@ func TestKilledDaemon(t *testing.T) {
 }
 
 // A daemon that is killed in async mode loses nothing that programs closed: the
-// next mount delivers it, and says so. One at a time: a process that is being
-// started has this one's open files until it runs, and closing them there may
-// wait for another test's daemon.
+// next mount delivers it, and says so. A process that this one
+// starts has its open files until it runs, and closing them there waits for the
+// daemon: so cases run one at a time, and the server's shells are not this one's.
 func TestKilledAsyncDaemon(t *testing.T) {
 	for i := range choose(4, 60) {
 		t.Run(itoa(i), func(t *testing.T) {
-			d := startDaemon(t, setup{rtt: 20 * time.Millisecond}, "--writes", "async")
+			d := startDaemon(t, setup{openssh: true, rtt: 20 * time.Millisecond}, "--writes", "async")
 			r := d.random(uint64(i))
 			closed := map[string][]byte{}
 			over := make(chan struct{})
