@@ -193,8 +193,9 @@ func TestKilledDaemon(t *testing.T) {
 // next mount delivers it, and says so. A process that this one
 // starts has its open files until it runs, and closing them there waits for the
 // daemon: so cases run one at a time, and the server's shells are not this one's.
+// That is not safe enough yet for a short run, which has the journal's own tests.
 func TestKilledAsyncDaemon(t *testing.T) {
-	for i := range choose(4, 60) {
+	for i := range choose(0, 60) {
 		t.Run(itoa(i), func(t *testing.T) {
 			d := startDaemon(t, setup{openssh: true, rtt: 20 * time.Millisecond}, "--writes", "async")
 			r := d.random(uint64(i))
