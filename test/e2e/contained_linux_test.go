@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -179,23 +178,7 @@ func TestNoLoginLeaks(t *testing.T) {
 		Token: "token-of-the-api", APIKey: "e2b_key_of_the_api", Auth: sandboxd.Auth{Password: "typed password", NoNone: true},
 	})
 	point := args[len(args)-1]
-	cmd := d.command("script", "-qec", "sbxmount -vv "+strings.Join(args, " "), "/dev/null")
-	keys, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := process.Start(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
-	if err := p.Await("assword", patience); err != nil {
-		t.Fatalf("%v\n%s", err, p.Output())
-	}
-	if _, err := io.WriteString(keys, "typed password\n"); err != nil {
-		t.Fatal(err)
-	}
-	<-p.Ended()
+	p := d.typed("typed password", "-vv "+strings.Join(args, " "))
 	m := d.list()[0]
 	d.sh(point, "echo data > file")
 	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID), "cmdline"))

@@ -35,30 +35,38 @@ func TestPasswordPrompt(t *testing.T) {
 		t.Errorf("without a terminal: %+v", r)
 	}
 	for _, try := range []struct{ password, state string }{{"loud", "exit status 5"}, {"hush", "exit status 0"}} {
-		// script(1) is a terminal; its program is the one that sits in front of it.
-		cmd := d.command("script", "-qec", "sbxmount --no-agent "+spec+" "+point, "/dev/null")
-		keys, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := process.Start(cmd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Kill)
-		if err := p.Await("assword", patience); err != nil {
-			t.Fatalf("%v\n%s", err, p.Output())
-		}
-		if _, err := io.WriteString(keys, try.password+"\n"); err != nil {
-			t.Fatal(err)
-		}
-		<-p.Ended()
+		p := d.typed(try.password, "--no-agent "+spec+" "+point)
 		if p.State() != try.state {
 			t.Fatalf("%s: %s\n%s", try.password, p.State(), p.Output())
 		}
 	}
 	d.sh(point, "echo data > file")
 	d.umount(point)
+}
+
+// typed runs sbxmount on a terminal, types a password where it asks for one, and
+// returns how it ended. script(1) is the terminal; its program is the one that
+// sits in front of it.
+func (d *desk) typed(password, args string) *process.Process {
+	d.t.Helper()
+	cmd := d.command("script", "-qec", "sbxmount "+args, "/dev/null")
+	keys, err := cmd.StdinPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	p, err := process.Start(cmd)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(p.Kill)
+	if err := p.Await("assword", patience); err != nil {
+		d.t.Fatalf("%v\n%s", err, p.Output())
+	}
+	if _, err := io.WriteString(keys, password+"\n"); err != nil {
+		d.t.Fatal(err)
+	}
+	<-p.Ended()
+	return p
 }
 
 // TestPlainSSH: servers without a WebSocket, and the directory that is the
